@@ -1,0 +1,186 @@
+// Package connector is the contract with the outside: what code that speaks
+// one vendor's protocol promises to the services.
+//
+//	vendor ──push──► Webhook ──► Record, hint     (ingress)
+//	vendor ◄──ask──  Reader, Source ──► Record    (poller)
+//	vendor ◄──write─ Sink: Find, Apply            (delivery)
+//
+// A connector verifies, reads, finds, writes and checks. It never maps fields
+// (mapping files do), never settles a message, never talks to the bus. Each
+// capability is small; a connector has those that its vendor can.
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// Kind says what a vendor's message is.
+type Kind string
+
+// The kinds.
+const (
+	KindRecord  Kind = "record"  // carries values: goes to RAW
+	KindHint    Kind = "hint"    // only says "look at this key": goes to HINTS
+	KindPing    Kind = "ping"    // a test of the webhook: answered, not stored
+	KindIgnored Kind = "ignored" // authentic, but nothing we follow: answered, not stored
+)
+
+// Scale tells which versions may be compared with each other.
+type Scale string
+
+// The scales. Only versions of equal scale compare.
+const (
+	ScaleSequence Scale = "sequence" // a number the vendor counts up
+	ScaleTime     Scale = "time"     // the vendor's time of the change, RFC 3339 UTC
+	ScaleRead     Scale = "read"     // when we began to read, RFC 3339 UTC
+)
+
+// Version orders the records of one key. The zero value is "no version".
+type Version struct {
+	Scale Scale  `json:"scale,omitempty"`
+	Value string `json:"value,omitempty"`
+}
+
+// Record is what a vendor gave us about one key.
+type Record struct {
+	Kind    Kind            // what it is
+	Key     string          // the vendor's id of the person, as text
+	Event   string          // the vendor's word for what happened; "" if none
+	ID      string          // what a repeat of the same message has equal: vendor event id or a hash
+	Version Version         // zero if the vendor gives none
+	Partial bool            // only some paths: laid over the last whole record
+	Body    json.RawMessage // the record as JSON, bytes intact where the vendor sent JSON
+	Deleted bool            // the vendor says the key is gone
+}
+
+// Request is a webhook call as it arrived.
+type Request struct {
+	Method string
+	URL    string // path and query
+	Header http.Header
+	Body   []byte    // raw, before any decoding
+	Now    time.Time // for replay windows
+}
+
+// Response is what the vendor wants to hear. Zero status means 202; a nil body
+// means the ids of what was stored.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Webhook verifies and opens what a vendor pushed. Used by ingress.
+//
+// Open returns an [Unauthentic] error when the call is not the vendor's (the
+// response then says how to refuse), a fault of class Record when it is
+// authentic but unreadable, else the records in it. It calls nobody.
+type Webhook interface {
+	Open(ctx context.Context, r Request) ([]Record, Response, error)
+}
+
+// Reader reads one record. Used by the poller after a hint, and for read-back.
+// A key that the vendor does not know gives a Record with Deleted set.
+type Reader interface {
+	Read(ctx context.Context, key string) (Record, error)
+}
+
+// Answers opens the body of a polled answer, as saved or as received, into
+// records. Used by the poller and by `muster explain --poll`.
+type Answers interface {
+	OpenAnswer(body []byte, now time.Time) ([]Record, error)
+}
+
+// Cursor is a vendor's place in its changes; "" means from the beginning.
+type Cursor string
+
+// Page is one answer of a Source.
+type Page struct {
+	Records []Record // records or hints
+	Next    Cursor   // where to go on; stored before it is used
+	More    bool     // false: nothing more for now
+}
+
+// Source pages through what changed after a cursor. Used by the poller.
+type Source interface {
+	Changes(ctx context.Context, after Cursor) (Page, error)
+}
+
+// Refs is a connector's own memory about one employee at its vendor: ids by
+// name. It is saved with every attempt and handed back with the next.
+type Refs map[string]string
+
+// Delivery is what an employee shall look like at the target.
+type Delivery struct {
+	ID       string         // our employee id
+	Event    string         // the CloudEvents id behind it; the idempotency key is derived from it
+	Type     string         // event type
+	Version  uint64         // the employee's version
+	Previous uint64         // the version that was applied before, 0 if none
+	Status   string         // employment.status
+	Body     map[string]any // the mapped fields, minimised: exactly what may be sent
+	Before   map[string]any // the body applied last, nil if unknown: lets a sink send differences
+	Refs     Refs           // from the last attempt; nil before the first
+	Match    Match          // how to recognise the person, minimised
+	Changed  []string       // canonical paths that changed and that this target may see
+	Since    time.Time      // when Find is called after an interrupted attempt: its time
+	TraceID  string
+}
+
+// Match is what a sink may look for to find a person again: allowed fields only.
+type Match struct {
+	EmployeeNumber string
+	WorkEmail      string
+	Username       string
+}
+
+// Found is one candidate that a Find gave.
+type Found struct {
+	Refs Refs
+	Sure bool // matched by our id or a unique key; an unsure one is for a person to decide
+}
+
+// Progress saves refs in the middle of a write that takes several calls, so
+// that a crash resumes instead of repeating. It returns once they are durable.
+type Progress func(ctx context.Context, refs Refs) error
+
+// Receipt is what came of an Apply.
+type Receipt struct {
+	Refs    Refs
+	Outcome string   // "applied", "unchanged" or "accepted" (confirmed later); "" means applied
+	Key     string   // the vendor's key of the person, where the account is also a source
+	Sent    []string // paths below Delivery.Body that were really sent; nil means all
+}
+
+// Effects says how far a sink can be trusted to repeat.
+type Effects struct {
+	Idempotent  bool          // the same delivery twice has one effect without looking first
+	Consistency time.Duration // how long a write may stay invisible to Find
+	StateLike   bool          // default kind: true gets the newest state, false every change in order
+}
+
+// Sink brings a vendor to the wanted state. Used by delivery.
+type Sink interface {
+	// Apply writes d; the same delivery twice has one effect. Errors are faults.
+	Apply(ctx context.Context, d Delivery, p Progress) (Receipt, error)
+	// Find looks for the person after a write whose answer was lost, and
+	// before a create. No candidate is no error.
+	Find(ctx context.Context, d Delivery) ([]Found, error)
+	// Effects are constant for a sink.
+	Effects() Effects
+}
+
+// Check tells whether an account is usable: credential, reach, permission.
+type Check interface {
+	Check(ctx context.Context) error
+}
+
+// Unauthentic refuses a call that is not the vendor's. Reason is short and
+// countable: "signature", "timestamp", "credential", "missing".
+type Unauthentic struct{ Reason string }
+
+// Error names the reason.
+func (u Unauthentic) Error() string { return "not authentic: " + u.Reason }
