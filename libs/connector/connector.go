@@ -115,19 +115,20 @@ type Refs map[string]string
 
 // Delivery is what an employee shall look like at the target.
 type Delivery struct {
-	ID       string         // our employee id
-	Event    string         // the CloudEvents id behind it; the idempotency key is derived from it
-	Type     string         // event type
-	Version  uint64         // the employee's version
-	Previous uint64         // the version that was applied before, 0 if none
-	Status   string         // employment.status
-	Body     map[string]any // the mapped fields, minimised: exactly what may be sent
-	Before   map[string]any // the body applied last, nil if unknown: lets a sink send differences
-	Refs     Refs           // from the last attempt; nil before the first
-	Match    Match          // how to recognise the person, minimised
-	Changed  []string       // canonical paths that changed and that this target may see
-	Since    time.Time      // when Find is called after an interrupted attempt: its time
-	TraceID  string
+	ID        string         // our employee id
+	Event     string         // the CloudEvents id behind it; the idempotency key is derived from it
+	Type      string         // event type
+	Version   uint64         // the employee's version
+	Previous  uint64         // the version that was applied before, 0 if none
+	Status    string         // employment.status
+	Body      map[string]any // the mapped fields, minimised: exactly what may be sent
+	Before    map[string]any // the body applied last, nil if unknown: lets a sink send differences
+	Refs      Refs           // from the last attempt; nil before the first
+	Match     Match          // how to recognise the person, minimised
+	Changed   []string       // canonical paths that changed and that this target may see
+	Effective string         // day from which the change holds, "" if it is not known
+	Since     time.Time      // when Find is called after an interrupted attempt: its time
+	TraceID   string
 }
 
 // Match is what a sink may look for to find a person again: allowed fields only.

@@ -79,12 +79,14 @@ func flatten(f Flat, path string, v any) {
 				if single && strings.HasPrefix(k, "#") {
 					k = "primary"
 				}
+				said := 0
 				for name, inner := range elem {
-					if name != "primary" && name != "id" || name == "id" && k == "primary" {
+					if name != "primary" && (name != "id" || k == "primary") {
 						f["positions["+k+"]."+name] = inner
+						said++
 					}
 				}
-				if len(elem) <= 1 {
+				if said == 0 { // so that a position nothing else is known of is not lost
 					f["positions["+k+"].id"] = elem["id"]
 				}
 				continue

@@ -114,6 +114,10 @@ func DeliveryLeavers(target string) string { return "delivery-" + target + "-lea
 // DeliveryDue is the durable with which one target hears its wake-ups.
 func DeliveryDue(target string) string { return "delivery-" + target + "-due" }
 
+// DeliveryHints is the durable with which a target that is no source follows
+// the hints of its account.
+func DeliveryHints(target string) string { return "delivery-" + target + "-hints" }
+
 // Last is the last token of a subject: the key or the employee id.
 func Last(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
 

@@ -1,0 +1,48 @@
+# The commands of a day. `make` prints them.
+BENCH_DIR ?=
+COMPANY   ?= deploy/acme
+FOR       ?= 30s
+TOOLS     := $(CURDIR)/.tools
+LINT      := $(TOOLS)/golangci-lint-v2.15.0
+MODULES   := schemas libs services
+
+.PHONY: help build run demo test lint generate fuzz tidy clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build every program into bin/
+	@mkdir -p bin
+	@go build -o bin/ ./services/...
+
+run: build ## Start everything on this machine, play the demo, stay up
+	@bin/muster demo --keep --data .muster/run --config $(COMPANY)
+
+demo: build ## Play the demo in a fresh folder; exit 0 only if every effect was seen
+	@bin/muster demo --config $(COMPANY)
+
+test: ## Run every test with the race detector
+	go test -race -shuffle=on -timeout 12m work
+
+lint: $(LINT) ## Check style, imports between packages, generated files
+	@for m in $(MODULES); do (cd $$m && echo "lint $$m" && $(LINT) run ./...) || exit 1; done
+	@gofmt -l $(MODULES) | (! grep .) || (echo "the files above are not formatted: run gofmt -w" && exit 1)
+
+$(LINT):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) GOWORK=off go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	@mv $(TOOLS)/golangci-lint $(LINT)
+
+generate: ## Make the schema files anew from the Go types
+	cd libs && go test ./internal/schemagen -run TestSchemaFilesAreCurrent -update
+
+fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
+	@for m in $(MODULES); do (cd $$m && go list -f '{{.ImportPath}} {{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | \
+	  while read -r pkg files; do for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$files /dev/null | sed 's/^func //'); do \
+	    go test $$pkg -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FOR) || exit 1; done; done) || exit 1; done
+
+tidy: ## Tidy every module
+	@for m in $(MODULES); do (cd $$m && go mod tidy) || exit 1; done
+
+clean: ## Remove what was built and the local data
+	rm -rf bin .muster

@@ -1,0 +1,22 @@
+// Package connectors is the table of every connector compiled into Muster. A
+// new one is a folder beside this file and a line here; a constructor that its
+// Type does not name is a capability it does not have.
+package connectors
+
+import (
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/connectors/bamboohr"
+	"github.com/muster-hr/muster/libs/connectors/greenhouse"
+	httpconn "github.com/muster-hr/muster/libs/connectors/http"
+	natsconn "github.com/muster-hr/muster/libs/connectors/nats"
+	"github.com/muster-hr/muster/libs/connectors/okta"
+)
+
+// All is by the name that a source's or target's file says after `connector:`.
+var All = map[string]connector.Type{
+	"bamboohr":   bamboohr.Type,   // HRIS: source and target
+	"greenhouse": greenhouse.Type, // ATS: source
+	"http":       httpconn.Type,   // any JSON API: source and target
+	"nats":       natsconn.Type,   // a team's own stream: target
+	"okta":       okta.Type,       // identity: target
+}

@@ -1,0 +1,363 @@
+package httpconn
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/connector/fake"
+	"github.com/muster-hr/muster/libs/connector/sinktest"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/secret"
+)
+
+func body(p sinktest.Person) map[string]any {
+	return map[string]any{
+		"number": p.Number, "mail": p.Email, "title": p.Title,
+		"name": map[string]any{"given": p.Given, "family": p.Family},
+	}
+}
+
+func gone(p map[string]any) bool { return p == nil }
+
+// TestSinkKeepsThePromises in the ways that targets are usually set up.
+func TestSinkKeepsThePromises(t *testing.T) {
+	for name, s := range map[string]sinktest.Setup{
+		"put under our id": {
+			Account: connector.Account{Settings: map[string]any{"idempotency": "method", "disable.method": "DELETE"}},
+			Gone:    gone,
+		},
+		"post with a key, an event at a time": {
+			Account: connector.Account{Settings: map[string]any{
+				"idempotency": "header Idempotency-Key", "method": "POST", "body": "event", "state_like": false,
+			}},
+			Also: func(d connector.Delivery) []string { return []string{d.Event, d.Type} },
+		},
+		"post to a collection, looked up, patched": {
+			Account: connector.Account{Settings: map[string]any{
+				"create.method": "POST", "create.path": "/people", "ref": "id",
+				"update.method": "PATCH", "update.path": "/people/{key}",
+				"disable.method": "DELETE", "disable.path": "/people/{key}",
+				"lookup.path": "/people?number={employee_number}", "lookup.result": "items[0].id",
+				"auth": "bearer",
+			}, Secrets: map[string]secret.Value{"api": secret.New("token-1")}},
+			Fake:    fake.Options{Settings: map[string]string{"authorization": "Bearer token-1"}},
+			Finds:   true,
+			Partial: true,
+			Gone:    gone,
+			Stale: func(s *sinktest.Setup, lag time.Duration) {
+				s.Fake.Settings["stale_for"] = lag.String()
+				s.Account.Settings["lookup.window"] = lag
+			},
+		},
+	} {
+		s.Type, s.Body, s.Account.Name = Type, body, "payroll"
+		s.Throttled = fake.Response{Status: 429, Headers: map[string]string{"Retry-After": "7"}}
+		s.Wait = 7 * time.Second
+		s.Invalid = fake.Response{Status: 422, Body: json.RawMessage(`{"error":"` + sinktest.Planted + ` is refused"}`)}
+		t.Run(name, func(t *testing.T) { sinktest.Run(t, s) })
+	}
+}
+
+// seen is one request as it arrived.
+type seen struct {
+	Method, Path, Body, ContentType, Key string
+}
+
+// receiver answers every call alike and keeps what came.
+func receiver(t *testing.T, status int, header http.Header, answer string, settings map[string]any) (connector.Sink, *[]seen) {
+	t.Helper()
+	var came []seen
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := io.ReadAll(r.Body)
+		came = append(came, seen{r.Method, r.URL.RequestURI(), string(raw), r.Header.Get("Content-Type"), r.Header.Get("X-Key")})
+		for k, v := range header {
+			w.Header()[k] = v
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	s, err := Type.Sink(connector.Account{Name: "payroll", BaseURL: server.URL, Settings: settings, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, &came
+}
+
+func change() connector.Delivery {
+	return connector.Delivery{
+		ID: "emp/1", Event: "evt-1", Type: "hr.employee.updated.v1", Version: 4, Previous: 3, Status: "active",
+		Body: map[string]any{"title": "Analyst"}, Refs: connector.Refs{"key": "r 1"},
+	}
+}
+
+func TestRequestsByTemplate(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings map[string]any
+		d        func(*connector.Delivery)
+		want     seen
+	}{
+		"as shipped": {map[string]any{}, nil, seen{"PUT", "/people/emp%2F1", `{"title":"Analyst"}`, "application/json", ""}},
+		"all placeholders": {map[string]any{"path": "/{verb}/{key}/{id}?t={type}", "query": map[string]string{"v": "2"}}, nil,
+			seen{"PUT", "/update/r%201/emp%2F1?t=hr.employee.updated.v1&v=2", `{"title":"Analyst"}`, "application/json", ""}},
+		"event": {map[string]any{"body": "event", "method": "post"}, nil,
+			seen{"POST", "/people/emp%2F1", `{"body":{"title":"Analyst"},"id":"evt-1","type":"hr.employee.updated.v1","version":4}`, "application/json", ""}},
+		"patch without a before": {map[string]any{"update.method": "PATCH"}, nil,
+			seen{"PATCH", "/people/emp%2F1", `{"title":"Analyst"}`, "application/json", ""}},
+		"patch": {map[string]any{"update.method": "PATCH"}, func(d *connector.Delivery) {
+			d.Before = map[string]any{"title": "Clerk", "old": "x"}
+		}, seen{"PATCH", "/people/emp%2F1", `{"old":null,"title":"Analyst"}`, "application/merge-patch+json", ""}},
+		"leaver": {map[string]any{"disable.method": "POST", "disable.path": "/people/{key}/disable"}, func(d *connector.Delivery) { d.Status = "terminated" },
+			seen{"POST", "/people/r%201/disable", `{"title":"Analyst"}`, "application/json", ""}},
+		"leaver without a way of their own": {map[string]any{}, func(d *connector.Delivery) { d.Status = "terminated" },
+			seen{"PUT", "/people/emp%2F1", `{"title":"Analyst"}`, "application/json", ""}},
+		"first": {map[string]any{"create.path": "/people", "create.method": "POST"}, func(d *connector.Delivery) { d.Refs, d.Previous = nil, 0 },
+			seen{"POST", "/people", `{"title":"Analyst"}`, "application/json", ""}},
+		"nothing to say": {map[string]any{}, func(d *connector.Delivery) { d.Body = nil },
+			seen{"PUT", "/people/emp%2F1", `{}`, "application/json", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, came := receiver(t, 200, nil, `{}`, c.settings)
+			d := change()
+			if c.d != nil {
+				c.d(&d)
+			}
+			if _, err := s.Apply(t.Context(), d, nil); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff([]seen{c.want}, *came); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	s, came := receiver(t, 200, nil, `{}`, map[string]any{"idempotency": "header X-Key"})
+	d := change()
+	other := d
+	other.Event = "evt-2"
+	for _, x := range []connector.Delivery{d, d, other} {
+		if _, err := s.Apply(t.Context(), x, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := *came
+	if len(k[0].Key) != 32 || k[0].Key != k[1].Key || k[0].Key == k[2].Key {
+		t.Errorf("keys %q %q %q", k[0].Key, k[1].Key, k[2].Key)
+	}
+	if !s.Effects().Idempotent {
+		t.Error("the sink does not say that it is idempotent")
+	}
+}
+
+func TestRefsOfAnAnswer(t *testing.T) {
+	for _, c := range []struct {
+		ref, answer, location, want string
+	}{
+		{"data.id", `{"data":{"id":117}}`, "", "117"},
+		{"id", `{"id":"r-9"}`, "", "r-9"},
+		{"location", ``, "https://x.example/v1/people/r%209/?a=b", "r 9"},
+		{"id", `not json`, "", ""},
+		{"", `{"id":"r-9"}`, "", ""},
+	} {
+		s, _ := receiver(t, 201, headers("Location", c.location), c.answer, map[string]any{"ref": c.ref})
+		d := change()
+		d.Refs, d.Previous = nil, 0
+		got, err := s.Apply(t.Context(), d, nil)
+		if err != nil || got.Refs["key"] != c.want {
+			t.Errorf("ref %q in %q: %v, %v", c.ref, c.answer, got.Refs, err)
+		}
+	}
+}
+
+func TestClasses(t *testing.T) {
+	settings := map[string]any{
+		"classes": map[string]string{"409": "done", "404": "target", "400": "transient", "418": "throttled", "500": "record"},
+	}
+	for status, want := range map[int]fault.Class{
+		409: fault.Done, 404: fault.Target, 400: fault.Transient, 418: fault.Throttled, 500: fault.Record,
+		401: fault.Target, 422: fault.Record, 503: fault.Transient, 302: fault.Target,
+	} {
+		s, _ := receiver(t, status, headers("Retry-After", "9"), `{}`, settings)
+		got, err := s.Apply(t.Context(), change(), nil)
+		if want == fault.Done {
+			if err != nil || got.Outcome != "unchanged" {
+				t.Errorf("%d: %+v, %v", status, got, err)
+			}
+			continue
+		}
+		if status == 503 {
+			want = fault.Throttled // it named a time
+		}
+		f := fault.Of(err)
+		if f == nil || f.Class != want {
+			t.Errorf("%d: %v, want %s", status, err, want)
+			continue
+		}
+		if want == fault.Throttled && f.After != 9*time.Second {
+			t.Errorf("%d: after %s", status, f.After)
+		}
+	}
+	for _, classes := range []map[string]string{{"4xx": "done"}, {"404": "fine"}} {
+		_, err := Type.Sink(connector.Account{BaseURL: "https://x.example", Settings: map[string]any{"classes": classes}})
+		if err == nil {
+			t.Errorf("%v is taken", classes)
+		}
+	}
+}
+
+func TestLeaverWhoIsGoneAlready(t *testing.T) {
+	for status, settings := range map[int]map[string]any{
+		404: {"disable.method": "DELETE"},
+		410: {"disable.method": "DELETE"},
+	} {
+		s, _ := receiver(t, status, nil, `{}`, settings)
+		d := change()
+		d.Status = "terminated"
+		if got, err := s.Apply(t.Context(), d, nil); err != nil || got.Outcome != "unchanged" {
+			t.Errorf("%d: %+v, %v", status, got, err)
+		}
+	}
+}
+
+// TestLeaverWhoNeverWas: a target of states is not told, one of events is.
+func TestLeaverWhoNeverWas(t *testing.T) {
+	for states, want := range map[bool]int{true: 0, false: 1} {
+		s, came := receiver(t, 200, nil, `{}`, map[string]any{"state_like": states})
+		d := change()
+		d.Refs, d.Previous, d.Status = nil, 0, "terminated"
+		if _, err := s.Apply(t.Context(), d, nil); err != nil || len(*came) != want {
+			t.Errorf("states %t: %d calls, %v", states, len(*came), err)
+		}
+	}
+}
+
+func TestAmbiguousLookup(t *testing.T) {
+	s, came := receiver(t, 200, nil, `{"items":[{"id":"a"},{"id":"b"}]}`, map[string]any{
+		"lookup.path": "/people?number={employee_number}", "lookup.result": "items[0].id",
+	})
+	d := change()
+	d.Refs, d.Previous, d.Match.EmployeeNumber = nil, 0, "1 & 2"
+	found, err := s.Find(t.Context(), d)
+	if err != nil || len(found) != 2 || found[0].Sure || found[1].Sure {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if _, err := s.Apply(t.Context(), d, nil); fault.Of(err).Class != fault.Record {
+		t.Errorf("apply: %v", err)
+	}
+	if got := (*came)[0].Path; got != "/people?number=1%20%26%202" {
+		t.Errorf("looked up by %s", got)
+	}
+	for _, c := range *came {
+		if c.Method != http.MethodGet {
+			t.Errorf("wrote %s %s", c.Method, c.Path)
+		}
+	}
+}
+
+func TestPathsStayWhereTheyAre(t *testing.T) {
+	s, came := receiver(t, 200, nil, `{}`, map[string]any{"path": "/people/{key}"})
+	for _, key := range []string{"..", ".", ""} {
+		d := change()
+		d.Refs = connector.Refs{"key": key}
+		if _, err := s.Apply(t.Context(), d, nil); fault.Of(err) == nil || fault.Of(err).Reason != "no_ref" {
+			t.Errorf("key %q: %v", key, err)
+		}
+	}
+	d := change()
+	d.Refs = connector.Refs{"key": "../../admin?x=1#y"}
+	if _, err := s.Apply(t.Context(), d, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := (*came)[0].Path; len(*came) != 1 || got != "/people/..%2F..%2Fadmin%3Fx=1%23y" {
+		t.Errorf("went to %s", got)
+	}
+}
+
+func TestTargetSettingsThatCannotWork(t *testing.T) {
+	for _, settings := range []map[string]any{
+		{"path": "people"}, {"path": "/{name}"}, {"method": "GET"}, {"idempotency": "Idempotency-Key"}, {"idempotency": "header "},
+		{"auth": "bearer"}, {"lookup.path": "/p?x={key}"}, {"ref": "a..b"}, {"query": map[string]string{"a": "{b"}},
+	} {
+		if _, err := Type.Sink(connector.Account{BaseURL: "https://x.example", Settings: settings}); err == nil {
+			t.Errorf("%v is taken", settings)
+		}
+	}
+	if _, err := Type.Sink(connector.Account{}); err == nil {
+		t.Error("a target without an address is taken")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for status, ok := range map[int]bool{200: true, 404: true, 405: true, 401: false, 403: false, 500: false} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer server.Close()
+		c, err := Type.Check(connector.Account{BaseURL: server.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(t.Context()); (err == nil) != ok {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// TestMergePatchLeadsToTheNewState for any two states (RFC 7396).
+func TestMergePatchLeadsToTheNewState(t *testing.T) {
+	var object func(depth int) *rapid.Generator[map[string]any]
+	object = func(depth int) *rapid.Generator[map[string]any] {
+		return rapid.Custom(func(t *rapid.T) map[string]any {
+			out := map[string]any{}
+			for i := range rapid.IntRange(0, 4).Draw(t, "members") {
+				k := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "k"+strconv.Itoa(i))
+				if depth > 0 && rapid.Bool().Draw(t, "deep") {
+					out[k] = object(depth-1).Draw(t, "inner")
+					continue
+				}
+				out[k] = rapid.SampledFrom([]any{"x", "y", 1.0, []any{"z"}}).Draw(t, "value")
+			}
+			return out
+		})
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		before, after := object(2).Draw(t, "before"), object(2).Draw(t, "after")
+		patch, paths := mergePatch(before, after)
+		if (len(patch) == 0) != (len(paths) == 0) {
+			t.Fatalf("patch %v touches %v", patch, paths)
+		}
+		if d := cmp.Diff(after, merged(before, patch)); d != "" {
+			t.Fatalf("patch %v (-want +got):\n%s", patch, d)
+		}
+	})
+}
+
+// merged is the procedure of RFC 7396 section 2.
+func merged(target any, patch any) any {
+	p, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	t, _ := target.(map[string]any)
+	out := map[string]any{}
+	for k, v := range t {
+		out[k] = v
+	}
+	for k, v := range p {
+		if v == nil {
+			delete(out, k)
+			continue
+		}
+		out[k] = merged(out[k], v)
+	}
+	return out
+}

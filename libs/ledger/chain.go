@@ -1,0 +1,173 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// link is the hash of a record at its place in the chain: SHA-256 over the
+// hash before it and every column, each with its length in front, so that no
+// two different rows have the same bytes. A column added later stays out of it
+// and must repeat what is in Detail.
+func link(prev []byte, life int, r *Record) []byte {
+	h := sha256.New()
+	var buf [8]byte
+	number := func(n int64) {
+		binary.BigEndian.PutUint64(buf[:], uint64(n))
+		h.Write(buf[:])
+	}
+	text := func(b []byte) { number(int64(len(b))); h.Write(b) }
+	text([]byte("muster-audit-1"))
+	text(prev)
+	number(int64(life))
+	number(int64(r.Seq))
+	number(r.At.UnixMicro())
+	number(r.Version)
+	number(int64(r.Attempt))
+	for _, s := range r.texts() {
+		text([]byte(*s))
+	}
+	number(int64(len(r.Fields)))
+	for _, f := range r.Fields {
+		text([]byte(f))
+	}
+	text(r.BodyHash[:])
+	if r.Detail == nil {
+		number(-1)
+	} else {
+		text(r.Detail)
+	}
+	return h.Sum(nil)
+}
+
+// texts are the text columns in the order of textColumns.
+func (r *Record) texts() []*string {
+	return []*string{
+		&r.Stream, &r.Kind, &r.ID, &r.Type, &r.Subject, &r.Event, &r.Change, &r.Employee, &r.Source, &r.Target,
+		&r.Integration, &r.KeyToken, &r.Outcome, &r.Class, &r.Reason, &r.Path, &r.Rule, &r.TraceID, &r.Config,
+		&r.Purpose, &r.LegalBasis, &r.Processor, &r.Actor,
+	}
+}
+
+var textColumns = []string{
+	"stream", "kind", "id", "type", "subject", "event", "change", "employee", "source", "target",
+	"integration", "key_token", "outcome", "class", "reason", "path", "rule", "trace_id", "config_version",
+	"purpose", "legal_basis", "processor", "actor",
+}
+
+// Broken is the first place where a chain does not hold.
+type Broken struct {
+	Stream string
+	Life   int
+	Seq    uint64 // 0: at the end
+	Why    string
+}
+
+// Error says where and why.
+func (b *Broken) Error() string {
+	if b.Seq == 0 {
+		return fmt.Sprintf("the chain of %s is broken at its end: %s", b.Stream, b.Why)
+	}
+	return fmt.Sprintf("the chain of %s is broken at sequence %d (life %d): %s", b.Stream, b.Seq, b.Life, b.Why)
+}
+
+// VerifyChain computes every hash again and gives the number of rows that
+// hold. The error is a [Broken] for the first row that was changed, is out of
+// place, or comes after one that was removed. All streams are read in one
+// snapshot, so it can run while the audit appends.
+func (l *Ledger) VerifyChain(ctx context.Context) (rows int64, err error) {
+	err = pgx.BeginTxFunc(ctx, l.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		heads, err := readHeads(ctx, tx)
+		if err != nil {
+			return err
+		}
+		known := make([]string, 0, len(heads))
+		for _, h := range heads {
+			n, err := verify(ctx, tx, h)
+			rows += n
+			if err != nil {
+				return err
+			}
+			known = append(known, h.Stream)
+		}
+		var stray string
+		err = tx.QueryRow(ctx, `SELECT coalesce(min(stream), '') FROM audit_records WHERE stream <> ALL ($1)`, known).Scan(&stray)
+		if err == nil && stray != "" {
+			err = &Broken{Stream: stray, Why: "there are rows but no head"}
+		}
+		return err
+	})
+	return rows, err
+}
+
+func verify(ctx context.Context, tx pgx.Tx, head Head) (n int64, err error) {
+	q, err := tx.Query(ctx, `SELECT life, seq, at, version, attempt, fields, body_hash, detail::text, hash, `+
+		columns(textColumns)+` FROM audit_records WHERE stream = $1 ORDER BY life, seq`, head.Stream)
+	if err != nil {
+		return 0, fmt.Errorf("verify the chain of %s: %w", head.Stream, err)
+	}
+	defer q.Close()
+	var prev []byte
+	for q.Next() {
+		var r Record
+		var life int
+		var body, hash []byte
+		var detail *string
+		into := []any{&life, &r.Seq, &r.At, &r.Version, &r.Attempt, &r.Fields, &body, &detail, &hash}
+		for _, s := range r.texts() {
+			into = append(into, s)
+		}
+		if err := q.Scan(into...); err != nil {
+			return n, fmt.Errorf("verify the chain of %s: %w", head.Stream, err)
+		}
+		copy(r.BodyHash[:], body)
+		if detail != nil {
+			r.Detail = []byte(*detail)
+		}
+		if len(body) != len(r.BodyHash) || !bytes.Equal(link(prev, life, &r), hash) {
+			return n, &Broken{head.Stream, life, r.Seq, "this row was changed or moved, or the one before it removed"}
+		}
+		prev = hash
+		n++
+	}
+	if err := q.Err(); err != nil {
+		return n, fmt.Errorf("verify the chain of %s: %w", head.Stream, err)
+	}
+	if n != head.Rows || !bytes.Equal(prev, head.Hash) && n > 0 {
+		return n, &Broken{Stream: head.Stream, Life: head.Life, Why: fmt.Sprintf("%d rows are there, the head counts %d", n, head.Rows)}
+	}
+	return n, nil
+}
+
+// Head is the end of one stream's chain. Written down elsewhere (a log, a
+// printed page) it proves that the tail was not cut off later.
+type Head struct {
+	Stream string
+	Life   int
+	Seq    uint64
+	Rows   int64
+	At     *time.Time // of the last row; nil if there is none
+	Hash   []byte
+}
+
+// Heads are the ends of all chains, by stream.
+func (l *Ledger) Heads(ctx context.Context) ([]Head, error) { return readHeads(ctx, l.pool) }
+
+func readHeads(ctx context.Context, db interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}) ([]Head, error) {
+	rows, err := db.Query(ctx, `SELECT stream, life, seq, rows, at, hash FROM chain_heads ORDER BY stream`)
+	if err == nil {
+		var heads []Head
+		if heads, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Head]); err == nil {
+			return heads, nil
+		}
+	}
+	return nil, fmt.Errorf("read the heads of the chains: %w", err)
+}

@@ -1,0 +1,7 @@
+package ledger
+
+// CheckCursor parses a cursor as the lists do.
+func CheckCursor(s string) error {
+	_, err := parseCursor(s)
+	return err
+}

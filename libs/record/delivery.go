@@ -1,0 +1,133 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// Outcomes of an attempt. Intended is not one yet: it stands before a call that
+// is not safe to repeat, until the outcome replaces it.
+const (
+	OutcomeIntended    = "intended"
+	OutcomeApplied     = "applied"
+	OutcomeUnchanged   = "unchanged"
+	OutcomeAccepted    = "accepted"
+	OutcomeFailed      = "failed" // this attempt; another follows
+	OutcomeParked      = "parked"
+	OutcomeDead        = "dead"
+	OutcomeDiscarded   = "discarded"
+	OutcomeInterrupted = "interrupted"
+)
+
+// Delivery is one attempt at one target for one employee, and at the same time
+// the memory of the target: every message repeats what is needed to go on.
+type Delivery struct {
+	Target      string    `json:"target"`
+	Integration string    `json:"integration,omitempty"`
+	Employee    string    `json:"employee"`
+	Event       string    `json:"event"` // ce-id of the change behind it
+	Type        string    `json:"type,omitempty"`
+	Version     uint64    `json:"version"` // the employee's version it is about
+	Attempt     int       `json:"attempt"`
+	Outcome     string    `json:"outcome"`
+	Class       string    `json:"class,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Path        string    `json:"path,omitempty"`
+	Rule        string    `json:"rule,omitempty"`
+	Fields      []string  `json:"fields,omitempty"` // canonical patterns that were sent
+	Superseded  []uint64  `json:"superseded,omitempty"`
+	Purpose     string    `json:"purpose,omitempty"`
+	LegalBasis  string    `json:"legal_basis,omitempty"`
+	Processor   string    `json:"processor,omitempty"`
+	Config      string    `json:"config"`
+	At          time.Time `json:"at"`
+	AcceptedAt  time.Time `json:"accepted_at"`
+	TookMS      int64     `json:"took_ms,omitempty"`
+	Trace       string    `json:"trace,omitempty"` // traceparent of the attempt, for the next one to link to
+
+	Done      uint64    `json:"done"`               // highest version that needs nothing more
+	Digest    string    `json:"digest,omitempty"`   // of what was applied last
+	Status    string    `json:"status,omitempty"`   // employment.status applied last, if the target may know it
+	Uncertain time.Time `json:"uncertain,omitzero"` // since when a write may have happened that nobody confirmed
+
+	Refs map[string]string `json:"-"` // the connector's own ids, sealed
+	Body map[string]any    `json:"-"` // what was applied last, sealed
+}
+
+type sealedDelivery struct {
+	Refs map[string]string `json:"refs,omitempty"`
+	Body map[string]any    `json:"body,omitempty"`
+}
+
+// Deliver packs an attempt. With restricted its body is sealed as such.
+func (c Codec) Deliver(ctx context.Context, d Delivery, restricted bool) (Message, error) {
+	head, err := json.Marshal(d)
+	if err != nil {
+		return Message{}, err
+	}
+	env := seal.Envelope{Head: head}
+	basic := sealedDelivery{Refs: d.Refs}
+	if restricted && d.Body != nil {
+		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body}); err != nil {
+			return Message{}, err
+		}
+	} else {
+		basic.Body = d.Body
+	}
+	if basic.Refs != nil || basic.Body != nil {
+		if env.Basic, err = json.Marshal(basic); err != nil {
+			return Message{}, err
+		}
+	}
+	typ := event.DeliveryCompletedV1
+	if d.Outcome == OutcomeIntended {
+		typ = event.DeliveryIntendedV1
+	}
+	id := c.Sealer.Token("delivery", d.Target, d.Employee, d.Event, d.Outcome, fmt.Sprint(d.Attempt), d.At.Format(time.RFC3339Nano))
+	data, err := c.Sealer.Seal(ctx, d.Employee, id+"|"+typ, env)
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{topology.DeliveredTo(d.Target, d.Employee), event.New(id, "/muster/"+c.Company+"/delivery-"+d.Target, typ, data)}, nil
+}
+
+// OpenDelivery opens what Deliver packed; restricted as there.
+func (c Codec) OpenDelivery(ctx context.Context, id string, e event.Event, restricted bool) (Delivery, error) {
+	parts := []seal.Part{seal.Basic}
+	if restricted {
+		parts = append(parts, seal.Restricted)
+	}
+	var d Delivery
+	env, err := c.Sealer.Open(ctx, id, e.ID()+"|"+e.Type(), e.Data(), parts...)
+	if err != nil {
+		return d, err
+	}
+	if err := json.Unmarshal(env.Head, &d); err != nil {
+		return d, fmt.Errorf("head of a delivery: %w", err)
+	}
+	for _, part := range [][]byte{env.Basic, env.Restricted} {
+		if part == nil {
+			continue
+		}
+		var s sealedDelivery
+		numbers := json.NewDecoder(bytes.NewReader(part))
+		numbers.UseNumber() // so that a body compares as it was written
+		if err := numbers.Decode(&s); err != nil {
+			return d, fmt.Errorf("sealed part of a delivery: %w", err)
+		}
+		if s.Refs != nil {
+			d.Refs = s.Refs
+		}
+		if s.Body != nil {
+			d.Body = s.Body
+		}
+	}
+	return d, nil
+}

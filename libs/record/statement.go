@@ -1,0 +1,96 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// Status of a statement.
+const (
+	StatusApplied   = "applied"   // merged into an employee, which changed
+	StatusUnchanged = "unchanged" // merged, nothing differed
+	StatusWaiting   = "waiting"   // an unknown key of an account that is also a target: link_wait
+	StatusReview    = "review"    // a match that a person must confirm
+	StatusLinked    = "linked"    // known through our own delivery, nothing read yet
+)
+
+// Conflict is a field that a source may not set, with the rule that decided.
+type Conflict struct {
+	Path   string `json:"path"`
+	Rule   string `json:"rule"`
+	Winner string `json:"winner,omitempty"` // the source whose value stands
+}
+
+// Statement is what one source says now about one key.
+type Statement struct {
+	Source     string            `json:"source"`
+	Employee   string            `json:"employee,omitempty"` // "" until linked
+	Status     string            `json:"status"`
+	Version    connector.Version `json:"version,omitzero"`
+	Event      string            `json:"event"` // ce-id of the record
+	Word       string            `json:"word,omitempty"`
+	Raw        uint64            `json:"raw"` // RAW sequence of the record
+	AcceptedAt time.Time         `json:"accepted_at"`
+	StatedAt   time.Time         `json:"stated_at"`
+	Conflicts  []Conflict        `json:"conflicts,omitempty"`
+	Seen       []string          `json:"seen,omitempty"` // records without a version already taken, newest last
+	Sent       map[string]string `json:"sent,omitempty"` // what we last wrote there ourselves: HMAC by leaf
+	Config     string            `json:"config"`
+
+	Key      string            `json:"-"` // the vendor's own, sealed
+	Whole    json.RawMessage   `json:"-"` // the last whole record, sealed
+	Partials []json.RawMessage `json:"-"` // partial ones since, sealed
+}
+
+type sealedStatement struct {
+	Key      string            `json:"key"`
+	Whole    json.RawMessage   `json:"whole,omitempty"`
+	Partials []json.RawMessage `json:"partials,omitempty"`
+}
+
+// State packs a statement for its subject under PEOPLE.
+func (c Codec) State(ctx context.Context, token string, s Statement) (Message, error) {
+	head, err := json.Marshal(s)
+	if err != nil {
+		return Message{}, err
+	}
+	sealed, err := json.Marshal(sealedStatement{s.Key, s.Whole, s.Partials})
+	if err != nil {
+		return Message{}, err
+	}
+	id := c.Sealer.Token("stated", s.Event, s.Status)
+	data, err := c.Sealer.Seal(ctx, token, id+"|"+event.RecordStatedV1, seal.Envelope{Head: head, Restricted: sealed})
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{topology.Said(s.Source, token), event.New(id, "/muster/"+c.Company+"/transform", event.RecordStatedV1, data)}, nil
+}
+
+// OpenStatement opens what State packed.
+func (c Codec) OpenStatement(ctx context.Context, token string, e event.Event) (Statement, error) {
+	var s Statement
+	var sealed sealedStatement
+	err := c.open(ctx, token, e, seal.Restricted, &s, &sealed)
+	s.Key, s.Whole, s.Partials = sealed.Key, sealed.Whole, sealed.Partials
+	return s, err
+}
+
+// StatementHead reads the clear head alone; it needs no key.
+func StatementHead(e event.Event) (Statement, error) {
+	var s Statement
+	head, err := seal.Head(e.Data())
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(head, &s); err != nil {
+		return s, fmt.Errorf("head of a statement: %w", err)
+	}
+	return s, nil
+}

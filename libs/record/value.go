@@ -1,0 +1,49 @@
+package record
+
+import (
+	"encoding/json"
+
+	"github.com/muster-hr/muster/libs/employee"
+)
+
+// ValueToken stands for a value of a leaf, so that what comes back from a
+// vendor can be compared with what was sent without keeping the value.
+func (c Codec) ValueToken(leaf string, value any) string {
+	b, err := json.Marshal(Normal(value))
+	if err != nil {
+		return ""
+	}
+	return c.Sealer.Token("value", employee.Pattern(leaf), string(b))[:13]
+}
+
+// Normal gives a value the form it has after it was stored and read again, so
+// that comparing a fresh one with a stored one compares what they mean.
+func Normal(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return v
+	case []string:
+		out := make([]any, len(v))
+		for i, s := range v {
+			out[i] = s
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = Normal(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = Normal(e)
+		}
+		return out
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return json.Number(b)
+}

@@ -1,0 +1,244 @@
+// Package keep follows the streams and keeps what they tell in the ledger.
+//
+//	stream ──► up to 2048 messages or 20 ms ──► one transaction ──► acknowledge all
+//
+// A message is acknowledged after its row was committed. What comes again after
+// a crash is recognised by its sequence, so every message has exactly one row.
+// What all consumers have acknowledged is trimmed, never the newest of a
+// subject.
+package keep
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/ledger"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// Options say what is kept and trimmed, and how.
+type Options struct {
+	Streams   []string      // followed by the durable consumer of the audit
+	Trim      []string      // streams to trim
+	TrimEvery time.Duration // 0: never
+	Batch     int           // rows at a time; 0: 2048
+	Within    time.Duration // time to gather them; 0: 20 ms
+	Log       *slog.Logger
+	Metrics   Metrics
+}
+
+// Metrics are told what was done; nil fields are not.
+type Metrics struct {
+	Rows    func(stream string, n int)    // rows added
+	Lag     func(stream string, n uint64) // messages that wait
+	Trimmed func(stream string, n int)    // subjects trimmed
+}
+
+// Keeper follows the streams of one company.
+type Keeper struct {
+	bus    *bus.Bus
+	ledger *ledger.Ledger
+	o      Options
+
+	open    atomic.Bool  // the tables are there
+	failing atomic.Int32 // streams whose last batch could not be written
+
+	committed func(stream string) error // tests let the process die between commit and acknowledgement
+}
+
+// How long to wait before trying again what cannot be done now: the database
+// is away, the stream is not made yet.
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 10 * time.Second
+)
+
+// New makes a keeper; Run starts it.
+func New(b *bus.Bus, l *ledger.Ledger, o Options) *Keeper {
+	if o.Batch == 0 {
+		o.Batch = 2048
+	}
+	if o.Within == 0 {
+		o.Within = 20 * time.Millisecond
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Keeper{bus: b, ledger: l, o: o}
+}
+
+// State is "" while rows can be written, else the reason why not, for anybody
+// to see.
+func (k *Keeper) State() string {
+	switch {
+	case !k.open.Load():
+		return "starting"
+	case k.failing.Load() > 0:
+		return "cannot write"
+	}
+	return ""
+}
+
+// Run makes the tables, then follows all streams until ctx ends. A database
+// that is away is waited for: the streams keep what is not yet written.
+func (k *Keeper) Run(ctx context.Context) error {
+	err := k.persist(ctx, "make the tables", func() error {
+		return errors.Join(k.ledger.Migrate(ctx), k.ledger.Ahead(ctx, time.Now().UTC()))
+	})
+	if err != nil {
+		return ended(ctx, err)
+	}
+	k.open.Store(true)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, stream := range k.o.Streams {
+		g.Go(func() error { return ended(ctx, k.follow(ctx, stream)) })
+	}
+	g.Go(func() error { return k.every(ctx, k.o.TrimEvery, k.trim) })
+	g.Go(func() error { return k.every(ctx, time.Hour, k.hourly) })
+	return g.Wait()
+}
+
+func (k *Keeper) follow(ctx context.Context, stream string) error {
+	var feed *bus.Feed
+	err := k.persist(ctx, "follow "+stream, func() (err error) {
+		feed, err = k.bus.Feed(ctx, bus.FeedOptions{Stream: stream, Durable: topology.AuditAll, Pull: k.o.Batch})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer feed.Close()
+	for {
+		ins, err := feed.NextBatch(ctx, k.o.Batch, k.o.Within)
+		if errors.Is(err, bus.ErrReset) {
+			continue // what was gathered comes again
+		}
+		if err != nil {
+			return err
+		}
+		if err := k.keep(ctx, feed, stream, ins); err != nil {
+			return err
+		}
+	}
+}
+
+// keep writes a batch and acknowledges it.
+func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []bus.In) error {
+	rows := make([]ledger.Record, len(ins))
+	for i, in := range ins {
+		rows[i] = Row(in)
+	}
+	var added int
+	failed := false
+	err := k.persist(ctx, "write down "+stream, func() (err error) {
+		if added, err = k.ledger.Append(ctx, stream, rows); err != nil && !failed {
+			failed = true
+			k.failing.Add(1)
+		}
+		return err
+	})
+	if failed {
+		k.failing.Add(-1)
+	}
+	if err != nil {
+		return err
+	}
+	if k.committed != nil {
+		if err := k.committed(stream); err != nil {
+			return err
+		}
+	}
+	last := ins[len(ins)-1]
+	if err := feed.AckAll(last); err != nil {
+		return err
+	}
+	if k.o.Metrics.Rows != nil {
+		k.o.Metrics.Rows(stream, added)
+	}
+	if k.o.Metrics.Lag != nil {
+		k.o.Metrics.Lag(stream, last.Pending)
+	}
+	return nil
+}
+
+// persist does f until it succeeds or ctx ends. Errors are logged once per
+// kind of trouble, not per try.
+func (k *Keeper) persist(ctx context.Context, what string, f func() error) error {
+	wait, logged := retryFirst, ""
+	for {
+		err := f()
+		if err == nil {
+			if logged != "" {
+				k.o.Log.InfoContext(ctx, "works again", "what", what)
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err.Error() != logged {
+			logged = err.Error()
+			k.o.Log.ErrorContext(ctx, "cannot "+what+", trying again", "err", err)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		wait = min(2*wait, retryMost)
+	}
+}
+
+// every does f now and again. It is housekeeping: a failure is logged and the
+// next turn tries again.
+func (k *Keeper) every(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	if d <= 0 {
+		return nil
+	}
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
+			k.o.Log.WarnContext(ctx, "housekeeping of the audit failed", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// hourly makes the next partitions and writes the ends of the chains to the
+// log: a chain does not show that its tail was cut off, the log does.
+func (k *Keeper) hourly(ctx context.Context) error {
+	if err := k.ledger.Ahead(ctx, time.Now().UTC()); err != nil {
+		return err
+	}
+	heads, err := k.ledger.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		k.o.Log.InfoContext(ctx, "end of chain", "stream", h.Stream, "life", h.Life, "seq", h.Seq, "rows", h.Rows, "hash", hex.EncodeToString(h.Hash))
+	}
+	return nil
+}
+
+// ended makes the end of our context no error.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return fmt.Errorf("audit: %w", err)
+}

@@ -1,0 +1,58 @@
+package people
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/muster-hr/muster/libs/employee"
+)
+
+// Masked stands for a value that may not be seen.
+const Masked = "***"
+
+// open are the leaves whose values are no personal data in themselves: words
+// of a state, and ids that other systems made.
+func open(leaf string) bool {
+	return leaf == "id" || leaf == "employment.status" || strings.HasPrefix(leaf, "external.")
+}
+
+// ourID is the form of our employee ids, see seal.Sealer.Token.
+var ourID = regexp.MustCompile(`^[a-z2-7]{26}$`)
+
+// Mask replaces the values of a person and keeps the structure: which fields
+// are said, cleared or absent, and how long the lists are. Ids, the status and
+// the manager, if named by our id, stay.
+func Mask(f employee.Flat) employee.Flat {
+	out := make(employee.Flat, len(f))
+	for leaf, v := range f {
+		switch id, isText := v.(string); {
+		case open(leaf):
+			out[leaf] = v
+		case isText && employee.Pattern(leaf) == "positions[].manager" && ourID.MatchString(id):
+			out[leaf] = v
+		default:
+			out[leaf] = mask(v)
+		}
+	}
+	return out
+}
+
+func mask(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, inner := range v {
+			out[name] = mask(inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = mask(inner)
+		}
+		return out
+	}
+	return Masked
+}

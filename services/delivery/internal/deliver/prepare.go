@@ -1,0 +1,218 @@
+package deliver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/mapping"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/telemetry"
+)
+
+// job is one delivery, prepared: minimised, mapped, with what was known before.
+type job struct {
+	mem         record.Delivery // what the next message repeats; changed as the job goes on
+	integration *config.Integration
+	delivery    connector.Delivery
+	leaves      employee.Flat // what may be sent, by canonical leaf
+	fields      []string      // the same as patterns, for the evidence
+	digest      string
+	event       bool
+	begun       time.Time
+	traceparent string
+}
+
+// prepare selects, minimises and maps. A nil job means that this target has
+// nothing to do with the change.
+func (d *Deliverer) prepare(ctx context.Context, in bus.In, h employee.Head, mem *record.Delivery, superseded []uint64, attempt int) (*job, error) {
+	parts := []seal.Part{seal.Basic}
+	if d.restricted {
+		parts = append(parts, seal.Restricted)
+	}
+	env, err := d.Codec.Sealer.Open(ctx, h.ID, in.Event.ID()+"|"+in.Event.Type(), in.Event.Data(), parts...)
+	if errors.Is(err, seal.ErrNoKey) {
+		return nil, nil // erased
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
+	if err != nil {
+		return nil, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
+	}
+	now := d.Clock.Now()
+	integration, leaving, err := d.choose(s, mem, now)
+	if err != nil || integration == nil {
+		return nil, err
+	}
+	j := &job{mem: *mem, integration: integration, event: d.event, begun: time.Now(), traceparent: telemetry.Traceparent(ctx)}
+	j.leaves = d.minimise(s, integration)
+	changed := slices.DeleteFunc(slices.Clone(h.Changed), func(p string) bool {
+		return !slices.ContainsFunc(integration.Fields, func(a string) bool { return employee.Covers(a, p) || employee.Covers(p, a) })
+	})
+	if d.event && len(changed) == 0 && mem.Done > 0 {
+		return nil, nil
+	}
+	status, _ := j.leaves["employment.status"].(string)
+	if leaving {
+		status = employee.Terminated
+	}
+	for leaf := range j.leaves {
+		j.fields = append(j.fields, leaf)
+	}
+	j.fields = employee.Patterns(j.fields)
+	body, err := d.body(s, in, j, now)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	j.digest = d.Codec.Sealer.Token("digest", d.Target.Name, string(digest), status)
+	j.delivery = connector.Delivery{
+		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: mem.Done, Status: status,
+		Body: body, Before: mem.Body, Refs: d.refs(mem, s), Match: match(j.leaves), Changed: changed, Since: mem.Uncertain,
+	}
+	m := &j.mem
+	m.Target, m.Integration, m.Employee, m.Event, m.Type = d.Target.Name, integration.Name, h.ID, in.Event.ID(), in.Event.Type()
+	m.Version, m.Attempt, m.AcceptedAt, m.Superseded, m.Fields = h.Version, attempt, h.AcceptedAt, superseded, j.fields
+	m.Purpose, m.LegalBasis, m.Processor, m.Config, m.Trace = integration.Purpose, integration.LegalBasis, integration.Processor, d.Company.Version, j.traceparent
+	m.Class, m.Reason, m.Path, m.Rule, m.TookMS = "", "", "", "", 0
+	return j, nil
+}
+
+// choose finds the integration that covers the employee. Somebody whom none
+// covers any more, but who is at the target, leaves it as on_leave says.
+func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Time) (chosen *config.Integration, leaving bool, err error) {
+	tree := s.Fields.Tree()
+	tree["id"] = s.ID
+	for _, i := range d.integrations {
+		holds := i.When == nil
+		if !holds {
+			if holds, err = i.When.Holds(tree, now); err != nil {
+				return nil, false, err
+			}
+		}
+		if holds {
+			return i, false, nil
+		}
+	}
+	for _, i := range d.integrations {
+		if i.Name == mem.Integration && len(mem.Refs) > 0 && i.OnLeave == config.OnLeaveDisable {
+			return i, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// minimise keeps what the allow-list names, without what came from this very
+// account: a value is never sent back to where it came from.
+func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.Flat {
+	out := employee.Minimise(s.Fields, i.Fields)
+	if d.Target.Source == "" {
+		return out
+	}
+	for leaf := range out {
+		if s.Provenance[leaf].Source == d.Target.Source {
+			delete(out, leaf)
+		}
+	}
+	return out
+}
+
+func (d *Deliverer) body(s *employee.State, in bus.In, j *job, now time.Time) (map[string]any, error) {
+	tree := j.leaves.Tree()
+	if j.integration.Mapping == nil {
+		return tree, nil
+	}
+	body, _, err := j.integration.Mapping.Body(tree, mapping.Input{
+		Account: d.Target.Name, ID: s.ID, Type: in.Event.Type(), Ref: func(string) (string, bool) { return "", false },
+	}, now)
+	if err != nil {
+		return nil, err
+	}
+	normal, _ := record.Normal(body).(map[string]any)
+	return normal, nil
+}
+
+// refs are the connector's own; before its first outcome, the key under which
+// the person is known to come from the same account.
+func (d *Deliverer) refs(mem *record.Delivery, s *employee.State) connector.Refs {
+	if len(mem.Refs) > 0 {
+		return mem.Refs
+	}
+	if d.Target.Source == "" {
+		return nil
+	}
+	keys, _ := s.Fields["external."+d.Target.Source].([]any)
+	for _, k := range keys {
+		if key, _ := k.(string); key != "" {
+			return connector.Refs{"id": key}
+		}
+	}
+	return nil
+}
+
+func match(leaves employee.Flat) connector.Match {
+	text := func(leaf string) string { s, _ := leaves[leaf].(string); return s }
+	return connector.Match{EmployeeNumber: text("employee_number"), WorkEmail: text("work_email"), Username: text("username")}
+}
+
+// same tells whether the target already has what the job would bring: the same
+// event body, or for a state nothing that it does not have.
+func (j *job) same() bool {
+	if j.event {
+		return j.mem.Digest == j.digest
+	}
+	if j.mem.Digest == "" || j.mem.Status != j.delivery.Status || !j.mem.Uncertain.IsZero() {
+		return false
+	}
+	return contains(j.mem.Body, j.delivery.Body)
+}
+
+// contains tells whether every value of part stands in whole.
+func contains(whole, part map[string]any) bool {
+	for k, v := range part {
+		inner, nested := v.(map[string]any)
+		if !nested {
+			old, ok := whole[k]
+			if !ok && v != nil || !employee.Equal(old, v) {
+				return false
+			}
+			continue
+		}
+		old, _ := whole[k].(map[string]any)
+		if !contains(old, inner) {
+			return false
+		}
+	}
+	return true
+}
+
+// laidOver is whole with every value of part in its place.
+func laidOver(whole, part map[string]any) map[string]any {
+	out := make(map[string]any, len(whole)+len(part))
+	for k, v := range whole {
+		out[k] = v
+	}
+	for k, v := range part {
+		inner, nested := v.(map[string]any)
+		old, had := out[k].(map[string]any)
+		if nested && had {
+			out[k] = laidOver(old, inner)
+			continue
+		}
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,169 @@
+package deliver
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// write brings the job to the target and makes its outcome durable.
+func (d *Deliverer) write(ctx context.Context, j *job) error {
+	if j.integration.Mode == config.ModeShadow {
+		j.mem.Reason = "shadow"
+		return d.conclude(ctx, j, record.OutcomeDiscarded)
+	}
+	if d.limiter != nil {
+		if err := d.limiter.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	call, cancel := context.WithTimeout(ctx, d.Target.Limits.Timeout) // of the vendor's calls alone
+	defer cancel()
+	creating := len(j.delivery.Refs) == 0
+	if creating && !d.effects.Idempotent {
+		if err := d.look(call, j); err != nil {
+			return err
+		}
+	}
+	if d.intends(j) {
+		j.mem.Uncertain = d.Clock.Now()
+		if err := d.note(ctx, j, record.OutcomeIntended); err != nil {
+			return err
+		}
+	}
+	receipt, err := d.Sink.Apply(call, j.delivery, func(_ context.Context, refs connector.Refs) error {
+		j.mem.Refs = maps.Clone(refs)
+		return d.note(ctx, j, record.OutcomeIntended)
+	})
+	if f := fault.Of(err); f != nil && f.Class != fault.Done {
+		if f.Class != fault.Transient {
+			j.mem.Uncertain = time.Time{} // refused: nothing happened
+		}
+		return d.failed(ctx, j, f)
+	}
+	d.breaker.closed(d)
+	if receipt.Refs != nil {
+		j.mem.Refs = maps.Clone(receipt.Refs)
+	}
+	if err := d.linked(ctx, j, receipt); err != nil {
+		return err
+	}
+	outcome := receipt.Outcome
+	if outcome == "" {
+		outcome = record.OutcomeApplied
+	}
+	return d.conclude(ctx, j, outcome)
+}
+
+// look finds a person who may already be there: always before a create, and
+// after one whose answer was lost only once the vendor's window has passed in
+// which a search may not show it.
+func (d *Deliverer) look(ctx context.Context, j *job) error {
+	if since := j.mem.Uncertain; !since.IsZero() {
+		if left := d.effects.Consistency - d.Clock.Now().Sub(since); left > 0 {
+			return later{left}
+		}
+	}
+	found, err := d.Sink.Find(ctx, j.delivery)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(found) == 1 && found[0].Sure:
+		j.delivery.Refs = found[0].Refs
+		j.mem.Refs = maps.Clone(found[0].Refs)
+	case len(found) > 0:
+		return &fault.Error{Class: fault.Record, Reason: "ambiguous_match", Rule: "find"}
+	}
+	return nil
+}
+
+// intends tells whether a crash during the call could repeat it: then an intent
+// stands before it. Bringing a known person to a state is safe to repeat.
+func (d *Deliverer) intends(j *job) bool {
+	return !d.effects.Idempotent && (d.event || len(j.delivery.Refs) == 0)
+}
+
+// linked tells the source side of the same account that the key is ours, with
+// what we wrote, before the outcome: the echo must find it.
+func (d *Deliverer) linked(ctx context.Context, j *job, r connector.Receipt) error {
+	if d.Target.Source == "" || r.Key == "" || r.Outcome == record.OutcomeUnchanged {
+		return nil
+	}
+	sent := make(map[string]string, len(j.leaves))
+	for leaf, v := range j.leaves {
+		sent[leaf] = d.Codec.ValueToken(leaf, v)
+	}
+	msg, err := d.Codec.Link(ctx, record.Linked{
+		Source: d.Target.Source, Target: d.Target.Name, Employee: j.delivery.ID, Key: r.Key, Sent: sent, AcceptedAt: d.Clock.Now(),
+	}, j.delivery.Event)
+	if err != nil {
+		return err
+	}
+	_, err = d.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event})
+	return err
+}
+
+// conclude makes the end of a job durable; the lane goes on after it.
+func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error {
+	m := &j.mem
+	m.Done = max(m.Done, m.Version)
+	if outcome != record.OutcomeDiscarded {
+		m.Digest, m.Status, m.Uncertain = j.digest, j.delivery.Status, time.Time{}
+		if !j.event {
+			m.Body = laidOver(m.Body, j.delivery.Body)
+		}
+	}
+	if err := d.note(ctx, j, outcome); err != nil {
+		return err
+	}
+	if outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
+		d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
+	}
+	return nil
+}
+
+// failed notes an attempt that did not succeed and gives its fault back. A
+// record that is wrong is finished with it.
+func (d *Deliverer) failed(ctx context.Context, j *job, f *fault.Error) error {
+	m := &j.mem
+	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
+	ctx = context.WithoutCancel(ctx) // the attempt happened, also when its time ran out
+	if f.Class == fault.Record {
+		return f // buried by the verdict, which notes it
+	}
+	if err := d.note(ctx, j, record.OutcomeFailed); err != nil {
+		return err
+	}
+	return f
+}
+
+// note publishes the job's memory with an outcome and keeps it at hand once it
+// is durable.
+func (d *Deliverer) note(ctx context.Context, j *job, outcome string) error {
+	m := j.mem
+	m.Outcome, m.At, m.TookMS = outcome, d.Clock.Now(), time.Since(j.begun).Milliseconds()
+	return d.remember(ctx, m)
+}
+
+func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
+	msg, err := d.Codec.Deliver(ctx, m, d.restricted)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Bus.Publish(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event}); err != nil {
+		return err
+	}
+	d.memory.Add(m.Employee, &m)
+	if m.Outcome != record.OutcomeIntended {
+		d.Metrics.Attempt(m.Outcome)
+	}
+	return nil
+}

@@ -1,0 +1,256 @@
+// Package receive answers webhook calls: verify, make durable, say so.
+package receive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/clock"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/telemetry"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// bodyLimit is the largest call taken. Vendors' webhooks are a few kB; the
+// broker's messages end at 1 MB, sealed and with headers.
+const bodyLimit = 900 << 10
+
+// storeTimeout bounds how long a vendor waits for us to store; they give up
+// after some seconds and send again.
+const storeTimeout = 10 * time.Second
+
+// Deps is what a receiver works with.
+type Deps struct {
+	Bus     *bus.Bus
+	Codec   record.Codec
+	Company string
+	Config  string
+	Clock   clock.Clock
+	Log     *slog.Logger
+	Tracer  trace.Tracer
+	Count   func(source, code string)
+}
+
+// Receiver is the HTTP handler of POST /webhooks/{source}.
+type Receiver struct {
+	Deps
+	mux     *http.ServeMux
+	hooks   map[string]hook
+	refused *refusals
+}
+
+type hook struct {
+	connector.Webhook
+	paused bool
+}
+
+// New makes a receiver without sources.
+func New(d Deps) *Receiver {
+	r := &Receiver{Deps: d, mux: http.NewServeMux(), hooks: map[string]hook{}, refused: newRefusals()}
+	r.mux.HandleFunc("/webhooks/{source}", r.webhook)
+	return r
+}
+
+// Add opens the door for a source. Not after serving began.
+func (r *Receiver) Add(source string, w connector.Webhook, paused bool) {
+	r.hooks[source] = hook{w, paused}
+}
+
+// ServeHTTP answers a call.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.ServeHTTP(w, req) }
+
+// webhook is the way of one call. Before verification only its size and form
+// are judged; after it nothing but success or "later" is answered, because
+// several vendors never send again after a 4xx.
+func (r *Receiver) webhook(w http.ResponseWriter, req *http.Request) {
+	source := req.PathValue("source")
+	hook, ok := r.hooks[source]
+	if !ok {
+		r.Count("-", "404")
+		answer(w, http.StatusNotFound, problem("unknown_source", "there is no source of this name"))
+		return
+	}
+	status := r.call(w, req, source, hook)
+	r.Count(source, strconv.Itoa(status))
+}
+
+func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string, hook hook) int {
+	if req.Method != http.MethodPost && req.Method != http.MethodGet && req.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		return answer(w, http.StatusMethodNotAllowed, problem("method", "webhooks are sent by POST"))
+	}
+	if hook.paused {
+		return retryLater(w, "paused", 5*time.Minute)
+	}
+	if r.refused.tooMany(source) {
+		w.Header().Set("Retry-After", "60")
+		return answer(w, http.StatusTooManyRequests, problem("too_many", "too many calls that are not authentic"))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, bodyLimit))
+	if err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit>>10)+" kB"))
+		}
+		return answer(w, http.StatusBadRequest, problem("body", "the body ended early"))
+	}
+	now := r.Clock.Now()
+	records, response, err := hook.Open(req.Context(), connector.Request{Method: req.Method, URL: req.URL.RequestURI(), Header: req.Header, Body: body, Now: now})
+	if no, forged := errors.AsType[connector.Unauthentic](err); forged {
+		return r.refuse(req.Context(), w, source, no, response)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), storeTimeout)
+	defer cancel()
+	ctx, span := r.root(ctx, req, source)
+	defer span.End()
+	ids, err := r.store(ctx, source, records, body, now, err)
+	if err != nil {
+		r.Log.WarnContext(ctx, "a webhook could not be stored", "source", source, "reason", fault.Reason(err), "err", err)
+		span.SetStatus(codes.Error, fault.Reason(err))
+		return retryLater(w, "unavailable", 5*time.Second)
+	}
+	status := accepted(w, response, ids)
+	span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	return status
+}
+
+// root begins the trace of a call: it is a new one, after verification; a
+// traceparent that the vendor sent is linked, never adopted.
+func (r *Receiver) root(ctx context.Context, req *http.Request, source string) (context.Context, trace.Span) {
+	opts := []trace.SpanStartOption{
+		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(req.Method), semconv.HTTPRoute("/webhooks/{source}"), attribute.String("muster.source", source)),
+	}
+	theirs := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(req.Header)))
+	if theirs.IsValid() {
+		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: theirs}))
+	}
+	return r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", opts...)
+}
+
+// store makes everything in a call durable and gives the ids of what was
+// stored. unreadable is the connector's complaint about an authentic call.
+func (r *Receiver) store(ctx context.Context, source string, records []connector.Record, body []byte, now time.Time, unreadable error) ([]string, error) {
+	if unreadable != nil {
+		return r.bury(ctx, source, body, now, fault.Of(unreadable))
+	}
+	ids := make([]string, 0, len(records))
+	futures := make([]*bus.Future, 0, len(records))
+	for _, rec := range records {
+		var msg record.Message
+		var err error
+		stream, template := topology.Raw, "hr.raw.{source}.{key}"
+		switch rec.Kind {
+		case connector.KindRecord:
+			msg, err = r.Codec.Receive(ctx, source, rec, now)
+		case connector.KindHint:
+			stream, template = topology.Hints, "hr.hint.{account}.{key}"
+			msg, err = r.Codec.Ask(ctx, source, rec, now)
+		case connector.KindPing, connector.KindIgnored:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sending, send := telemetry.StartSend(ctx, r.Tracer, telemetry.Message{Stream: stream, Template: template, ID: msg.Event.ID()})
+		defer send.End()
+		f, err := r.Bus.PublishAsync(sending, stream, bus.Out{Subject: msg.Subject, Event: msg.Event})
+		if err != nil {
+			return nil, err
+		}
+		ids, futures = append(ids, msg.Event.ID()), append(futures, f)
+	}
+	for _, f := range futures {
+		if _, err := f.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// bury keeps an authentic call that nobody can read for a person to look at.
+func (r *Receiver) bury(ctx context.Context, source string, body []byte, now time.Time, f *fault.Error) ([]string, error) {
+	kept, err := json.Marshal(body) // base64 text: the bytes are not JSON
+	if err != nil {
+		return nil, err
+	}
+	token := r.Codec.Token(source, string(body))
+	letter, err := r.Codec.Bury(ctx, token, record.DeadLetter{
+		Stage: topology.StageMap, Source: source, Event: token, Class: fault.Record.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule,
+		Attempts: 1, At: now, Config: r.Config, Body: kept,
+	})
+	if err != nil {
+		return nil, err
+	}
+	none := uint64(0)
+	_, err = r.Bus.Publish(ctx, topology.Dead, bus.Out{Subject: letter.Subject, Event: letter.Event, Expect: &none})
+	if err != nil && !errors.Is(err, bus.ErrConflict) {
+		return nil, err
+	}
+	r.Log.WarnContext(ctx, "an authentic webhook cannot be read", "source", source, "event", letter.Event.ID(), "reason", f.Reason)
+	return []string{letter.Event.ID()}, nil
+}
+
+// refuse answers a call that is not the vendor's. Nothing is stored but a count.
+func (r *Receiver) refuse(ctx context.Context, w http.ResponseWriter, source string, no connector.Unauthentic, response connector.Response) int {
+	r.refused.add(source, no.Reason, r.Clock.Now())
+	r.Log.InfoContext(ctx, "a webhook was refused", "source", source, "reason", no.Reason)
+	status := response.Status
+	if status < 400 {
+		status = http.StatusUnauthorized
+	}
+	for name, values := range response.Header {
+		w.Header()[name] = values
+	}
+	return answer(w, status, problem("not_authentic", "the call is not authentic: "+no.Reason))
+}
+
+func accepted(w http.ResponseWriter, response connector.Response, ids []string) int {
+	for name, values := range response.Header {
+		w.Header()[name] = values
+	}
+	status := response.Status
+	if status == 0 {
+		status = http.StatusAccepted
+	}
+	if response.Body != nil {
+		w.WriteHeader(status)
+		_, _ = w.Write(response.Body) // the vendor hung up; what it sent is stored
+		return status
+	}
+	said := map[string]any{"ids": ids}
+	if len(ids) > 0 {
+		said["id"] = ids[0]
+	}
+	return answer(w, status, said)
+}
+
+func retryLater(w http.ResponseWriter, code string, after time.Duration) int {
+	w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
+	return answer(w, http.StatusServiceUnavailable, problem(code, "not now: send it again later"))
+}
+
+func problem(code, message string) map[string]any {
+	return map[string]any{"ok": false, "error": map[string]string{"code": code, "message": message}}
+}
+
+func answer(w http.ResponseWriter, status int, v any) int {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the vendor hung up
+	return status
+}

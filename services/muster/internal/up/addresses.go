@@ -1,0 +1,154 @@
+package up
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/service"
+)
+
+// Addresses is addresses.json: where everything of a running Muster is.
+type Addresses struct {
+	Version       int                `json:"version"`
+	PID           int                `json:"pid"`
+	Ingress       string             `json:"ingress"`
+	Console       string             `json:"console"`
+	Sandbox       string             `json:"sandbox,omitempty"`
+	NATS          NATS               `json:"nats"`
+	Postgres      string             `json:"postgres"`
+	APIToken      string             `json:"api_token"`
+	ApproverToken string             `json:"approver_token"`
+	Services      map[string]Service `json:"services"`
+	Sources       map[string]Source  `json:"sources"`
+}
+
+// NATS is the broker; PID is 0 when it is in this process. NKeys are seed files.
+type NATS struct {
+	URL   string            `json:"url"`
+	PID   int               `json:"pid"`
+	NKeys map[string]string `json:"nkeys"`
+}
+
+// Service is where one service answers.
+type Service struct {
+	URL string `json:"url"`
+	PID int    `json:"pid"`
+}
+
+// Source is where a vendor pushes to; Secret only with the sandbox.
+type Source struct {
+	Webhook string `json:"webhook"`
+	Secret  string `json:"secret,omitempty"`
+}
+
+// places chooses the addresses that others must know beforehand. A taken port
+// is no error unless it was set by hand.
+func (s *System) places(context.Context) error {
+	for variable, preferred := range map[string]string{
+		"MUSTER_INGRESS_ADDR": "127.0.0.1:8080", "MUSTER_CONSOLE_ADDR": "127.0.0.1:8081", "MUSTER_SANDBOX_ADDR": "127.0.0.1:8090",
+	} {
+		if set := s.Getenv(variable); set != "" {
+			s.env[variable] = set
+			continue
+		}
+		addr, err := free(preferred)
+		if err != nil {
+			return err
+		}
+		s.env[variable] = addr
+	}
+	if s.Sandbox {
+		if err := s.Company.UseSandbox("http://" + s.env["MUSTER_SANDBOX_ADDR"]); err != nil {
+			return fmt.Errorf("%w: %w", service.ErrConfig, err)
+		}
+	}
+	return nil
+}
+
+// free gives the preferred address if nobody has it, else one that is free.
+func free(preferred string) (string, error) {
+	for _, addr := range []string{preferred, "127.0.0.1:0"} {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer func() { _ = l.Close() }() // it was only asked for
+		return l.Addr().String(), nil
+	}
+	return "", fmt.Errorf("%w: no free port on 127.0.0.1", service.ErrEnvironment)
+}
+
+func (s *System) publishAddresses(context.Context) error {
+	a := &s.Addresses
+	urls := s.urls.all()
+	a.Version, a.PID = 1, os.Getpid()
+	a.Ingress, a.Console, a.Sandbox = urls["ingress"], urls["console"], urls["sandbox"]
+	a.Postgres = s.env["MUSTER_DATABASE_URL"]
+	a.Services, a.Sources = map[string]Service{}, map[string]Source{}
+	for name, url := range urls {
+		a.Services[name] = Service{url, a.PID}
+	}
+	for _, name := range s.Company.SourceNames() {
+		src := s.Company.Sources[name]
+		if !src.Webhook {
+			continue
+		}
+		where := Source{Webhook: a.Ingress + "/webhooks/" + name}
+		if s.Sandbox {
+			where.Secret = config.SandboxSecret(src.SandboxName(), "webhook").Reveal()
+		}
+		a.Sources[name] = where
+	}
+	b, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return err
+	}
+	for _, path := range s.addressFiles() {
+		if err := writeAtomic(path, append(b, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *System) addressFiles() []string {
+	files := []string{filepath.Join(s.Data, "addresses.json")}
+	if s.AddressesFile != "" {
+		files = append(files, s.AddressesFile)
+	}
+	return files
+}
+
+// removeAddresses takes the files away: nobody shall find what is not there.
+func (s *System) removeAddresses() {
+	if s.lock == nil {
+		return // another Muster's files
+	}
+	for _, path := range s.addressFiles() {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.log.Warn("addresses could not be removed", "err", err)
+		}
+	}
+}
+
+// ReadAddresses finds a running Muster by its data folder.
+func ReadAddresses(data string) (Addresses, error) {
+	var a Addresses
+	b, err := os.ReadFile(filepath.Join(data, "addresses.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return a, fmt.Errorf("%w: no Muster runs on %s: start one with `muster up`, or name its folder with --data", service.ErrEnvironment, data)
+	}
+	if err != nil {
+		return a, fmt.Errorf("%w: %w", service.ErrEnvironment, err)
+	}
+	if err := json.Unmarshal(b, &a); err != nil {
+		return a, fmt.Errorf("%w: %s/addresses.json: %w", service.ErrEnvironment, data, err)
+	}
+	return a, nil
+}

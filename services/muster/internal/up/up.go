@@ -1,0 +1,157 @@
+// Package up starts a whole Muster in one process: broker, database, every
+// service and, for the sandbox, every vendor as a fake. The services are the
+// same as in programs of their own; they meet in the streams here too.
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/clock"
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/postgres"
+	"github.com/muster-hr/muster/libs/service"
+)
+
+// Options say what to start. Getenv wins over what is chosen here.
+type Options struct {
+	Company       *config.Company
+	Data          string // folder for keys, streams and the database
+	Sandbox       bool
+	AddressesFile string // a second place to write addresses.json to; "" for none
+	Getenv        func(string) string
+	Log           io.Writer // every service's log lines
+}
+
+// System is a running Muster.
+type System struct {
+	Options
+	Addresses Addresses
+
+	log      *slog.Logger
+	clock    *clock.Movable
+	server   *bus.Server
+	database *postgres.Server
+	lock     *os.File
+	env      map[string]string
+	seeds    map[string]string
+	services []*running
+	urls     urls
+	failed   chan error
+}
+
+// running is one service with the means to end it.
+type running struct {
+	name string
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// readyTimeout bounds the start. A first start makes a database.
+const readyTimeout = 60 * time.Second
+
+// Start brings everything up and returns when every service is ready. On an
+// error nothing is left running.
+func Start(ctx context.Context, o Options) (_ *System, err error) {
+	s := &System{Options: o, clock: &clock.Movable{}, env: map[string]string{}, failed: make(chan error, 32)}
+	s.log = slog.New(slog.NewJSONHandler(o.Log, nil)).With("service", "muster")
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	for _, step := range []func(context.Context) error{s.folder, s.keys, s.places, s.broker, s.postgres, s.serve, s.ready, s.publishAddresses} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Failed gives the error of a service that ended by itself.
+func (s *System) Failed() <-chan error { return s.failed }
+
+// folder makes the data folder and keeps a second Muster out of it.
+func (s *System) folder(context.Context) error {
+	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+		return fmt.Errorf("%w: data folder: %w", service.ErrEnvironment, err)
+	}
+	var err error
+	s.Data, err = filepath.Abs(s.Data)
+	if err != nil {
+		return err
+	}
+	s.lock, err = lock(filepath.Join(s.Data, "lock"))
+	return err
+}
+
+// postgres starts a local database unless one is named.
+func (s *System) postgres(ctx context.Context) error {
+	if url := s.Getenv("MUSTER_DATABASE_URL"); url != "" {
+		s.env["MUSTER_DATABASE_URL"] = url
+		return nil
+	}
+	var err error
+	s.database, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(s.Data, "postgres"), Log: s.log})
+	if err != nil {
+		return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
+	}
+	s.env["MUSTER_DATABASE_URL"] = s.database.DSN
+	return nil
+}
+
+// Stop ends everything in the order of the flow, so that what is under way can
+// finish: doors first, the broker and the database last.
+func (s *System) Stop() error {
+	s.removeAddresses()
+	for i := len(s.services) - 1; i >= 0; i-- {
+		s.services[i].stop()
+		<-s.services[i].done
+	}
+	s.services = nil
+	var errs []error
+	if s.database != nil {
+		errs = append(errs, s.database.Stop())
+	}
+	if s.server != nil {
+		s.server.Shutdown()
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+		s.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// urls are the addresses that services told.
+type urls struct {
+	mu   sync.Mutex
+	byID map[string]string
+}
+
+func (u *urls) set(name, url string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.byID == nil {
+		u.byID = map[string]string{}
+	}
+	u.byID[name] = url
+}
+
+func (u *urls) all() map[string]string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	out := make(map[string]string, len(u.byID))
+	for k, v := range u.byID {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,170 @@
+// Package poll follows one account: hints become reads, a schedule asks for
+// what changed.
+package poll
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/clock"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/telemetry"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// Deps is what a poller works with.
+type Deps struct {
+	Bus      *bus.Bus
+	Codec    record.Codec
+	Company  string
+	Config   string
+	Source   string
+	Reader   connector.Reader
+	Changes  connector.Source // nil: the vendor cannot say what changed
+	Schedule time.Duration    // between two sweeps; 0: none
+	InFlight int
+	Clock    clock.Clock
+	Log      *slog.Logger
+	Tracer   trace.Tracer
+	Dead     func()
+}
+
+// Poller follows one account.
+type Poller struct {
+	Deps
+	lanes *bus.Lanes
+}
+
+// New makes a poller.
+func New(d Deps) *Poller { return &Poller{Deps: d} }
+
+// Run follows hints and the schedule until ctx ends.
+func (p *Poller) Run(ctx context.Context) error {
+	feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Hints, Durable: topology.PollerHints(p.Source)})
+	if err != nil {
+		return err
+	}
+	p.lanes = bus.NewLanes(bus.LaneOptions{Feeds: []*bus.Feed{feed}, InFlight: p.InFlight, Coalesce: true, Handle: p.handle})
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.lanes.Run(ctx) })
+	if p.Changes != nil && p.Schedule > 0 {
+		g.Go(func() error { return p.sweep(ctx) })
+	}
+	return g.Wait()
+}
+
+// handle reads one key once, however many hints wait for it: the read begins
+// after the newest of them came.
+func (p *Poller) handle(ctx context.Context, batch []bus.In, attempt int) bus.Verdict {
+	in := batch[len(batch)-1]
+	if in.Err != nil {
+		p.Log.ErrorContext(ctx, "a hint is not a CloudEvent and was passed over", "sequence", in.Seq, "err", in.Err)
+		return bus.Verdict{}
+	}
+	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), p.Tracer, telemetry.Message{
+		Stream: topology.Hints, Template: "hr.hint.{account}.{key}", ID: in.Event.ID(), Consumer: topology.PollerHints(p.Source), Attempt: attempt,
+	}, nil)
+	err := p.read(ctx, in)
+	telemetry.End(span, err)
+	return p.verdict(ctx, in, attempt, err)
+}
+
+// read turns a hint into a record of RAW.
+func (p *Poller) read(ctx context.Context, in bus.In) error {
+	hint, err := p.Codec.OpenHint(ctx, topology.Last(in.Subject), in.Event)
+	if err != nil {
+		return fault.New(fault.Record, "hint", "open a hint: %w", err)
+	}
+	rec, err := p.Reader.Read(ctx, hint.Key)
+	if err != nil {
+		return err
+	}
+	if rec.Event == "" {
+		rec.Event = hint.Event
+	}
+	if rec.Deleted && hint.Event == "" {
+		rec.Event = "deleted"
+	}
+	if rec.ID == "" {
+		rec.ID = in.Event.ID() + rec.Version.Value
+	}
+	return p.store(ctx, rec, hint.At)
+}
+
+// store makes a record durable. accepted is when we first heard of it, from
+// which latencies count.
+func (p *Poller) store(ctx context.Context, rec connector.Record, accepted time.Time) error {
+	msg, err := p.Codec.Receive(ctx, p.Source, rec, accepted)
+	if err != nil {
+		return fault.New(fault.Record, "record", "pack a record: %w", err)
+	}
+	ctx, send := telemetry.StartSend(ctx, p.Tracer, telemetry.Message{Stream: topology.Raw, Template: "hr.raw.{source}.{key}", ID: msg.Event.ID()})
+	_, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event})
+	telemetry.End(send, err)
+	return err
+}
+
+// retryLimit is the longest pause between two reads of a key that fails.
+const retryLimit = 5 * time.Minute
+
+// verdict decides what becomes of a hint. A read that fails for a passing
+// reason is tried for ever: the hint is all we have.
+func (p *Poller) verdict(ctx context.Context, in bus.In, attempt int, err error) bus.Verdict {
+	if err == nil {
+		return bus.Verdict{}
+	}
+	if ctx.Err() != nil || errors.Is(err, bus.ErrUnavailable) || errors.Is(err, bus.ErrBusy) {
+		return bus.Verdict{Retry: time.Second}
+	}
+	f := fault.Of(err)
+	p.Log.WarnContext(ctx, "a read failed", "source", p.Source, "hint", in.Event.ID(), "attempt", attempt, "class", f.Class.String(), "reason", f.Reason, "err", err)
+	switch f.Class {
+	case fault.Throttled:
+		p.lanes.Pause(f.After)
+		return bus.Verdict{Retry: f.After}
+	case fault.Target:
+		wait := backoff(5*time.Second, attempt)
+		p.lanes.Pause(wait)
+		return bus.Verdict{Retry: wait}
+	case fault.Record:
+		if err := p.bury(ctx, in, attempt, f); err != nil {
+			return bus.Verdict{Retry: time.Second}
+		}
+		return bus.Verdict{}
+	case fault.Done:
+		return bus.Verdict{}
+	case fault.Transient:
+	}
+	return bus.Verdict{Retry: backoff(time.Second, attempt)}
+}
+
+func backoff(first time.Duration, attempt int) time.Duration {
+	wait := min(first<<min(attempt-1, 20), retryLimit)
+	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+}
+
+func (p *Poller) bury(ctx context.Context, in bus.In, attempt int, f *fault.Error) error {
+	letter, err := p.Codec.Bury(ctx, topology.Last(in.Subject), record.DeadLetter{
+		Stage: topology.StageMap, Source: p.Source, Event: in.Event.ID(), Class: f.Class.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule,
+		Attempts: attempt, At: p.Clock.Now(), Config: p.Config,
+	})
+	if err != nil {
+		return err
+	}
+	none := uint64(0)
+	_, err = p.Bus.Publish(ctx, topology.Dead, bus.Out{Subject: letter.Subject, Event: letter.Event, Expect: &none})
+	if err != nil && !errors.Is(err, bus.ErrConflict) {
+		return err
+	}
+	p.Dead()
+	return nil
+}

@@ -1,0 +1,206 @@
+// Package play puts a company's fakes on one stage: their APIs, their memory,
+// faults on purpose, and the acts of people in the vendors' screens.
+package play
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connector/fake"
+)
+
+// Options of a stage.
+type Options struct {
+	Now      func() time.Time
+	SetClock func(time.Time) bool
+	Ingress  func() string
+	Log      *slog.Logger
+}
+
+// Stage serves the fakes and the orders about them.
+type Stage struct {
+	Options
+	mux    *http.ServeMux
+	actors map[string]*actor
+	hooks  sync.WaitGroup
+	ctx    context.Context // of Run: webhooks that are sent again end with it
+	begun  chan struct{}
+}
+
+// actor is one fake with its faults and the sources that listen to it.
+type actor struct {
+	fake.Vendor
+	faults  fake.Faults
+	sources []string
+}
+
+// New puts every account of the company that has a fake on the stage. Accounts
+// that are one at the vendor are one fake.
+func New(c *config.Company, o Options) *Stage {
+	s := &Stage{Options: o, mux: http.NewServeMux(), actors: map[string]*actor{}, begun: make(chan struct{})}
+	for _, name := range c.SourceNames() {
+		src := c.Sources[name]
+		a := s.actor(&src.Account)
+		if a != nil && src.Webhook {
+			a.sources = append(a.sources, name)
+		}
+	}
+	for _, name := range c.TargetNames() {
+		s.actor(&c.Targets[name].Account)
+	}
+	for name, a := range s.actors {
+		s.mux.Handle("/"+name+"/", http.StripPrefix("/"+name, a.faults.Around(a.Vendor)))
+	}
+	s.mux.HandleFunc("GET /_sandbox/{vendor}/state", s.with(s.state))
+	s.mux.HandleFunc("GET /_sandbox/{vendor}/requests", s.with(s.requests))
+	s.mux.HandleFunc("POST /_sandbox/{vendor}/faults", s.with(s.addFault))
+	s.mux.HandleFunc("DELETE /_sandbox/{vendor}/faults", s.with(s.clearFaults))
+	s.mux.HandleFunc("POST /_sandbox/{vendor}/do/{verb}", s.with(s.do))
+	s.mux.HandleFunc("POST /_sandbox/clock", s.clock)
+	return s
+}
+
+func (s *Stage) actor(account *config.Account) *actor {
+	name := account.SandboxName()
+	if a := s.actors[name]; a != nil || account.Type.Fake == nil {
+		return a
+	}
+	a := &actor{}
+	settings := map[string]string{}
+	for setting, v := range account.Settings {
+		if text, ok := v.(string); ok {
+			settings[setting] = text
+		}
+	}
+	for secretName, use := range account.Type.Secrets {
+		if use.API {
+			settings[secretName] = config.SandboxSecret(name, secretName).Reveal()
+		}
+	}
+	a.Vendor = account.Type.Fake(fake.Options{
+		Now: s.Now, Secret: config.SandboxSecret(name, "webhook").Reveal(), Settings: settings,
+		Send: func(ctx context.Context, h fake.Hook) { s.send(ctx, a, h) },
+	})
+	s.actors[name] = a
+	return a
+}
+
+// Run ends the webhooks that are still being sent when ctx ends.
+func (s *Stage) Run(ctx context.Context) error {
+	s.ctx = ctx
+	close(s.begun)
+	<-ctx.Done()
+	s.hooks.Wait()
+	return nil
+}
+
+// ServeHTTP serves the fakes and the orders.
+func (s *Stage) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Stage) with(f func(http.ResponseWriter, *http.Request, *actor)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a := s.actors[r.PathValue("vendor")]
+		if a == nil {
+			refuse(w, http.StatusNotFound, "unknown_vendor", "the company has no account of this name with a fake")
+			return
+		}
+		f(w, r, a)
+	}
+}
+
+func (s *Stage) state(w http.ResponseWriter, _ *http.Request, a *actor) {
+	people, writes := a.Log().State()
+	if writes == nil {
+		writes = []fake.Write{}
+	}
+	answer(w, http.StatusOK, map[string]any{"people": people, "writes": writes})
+}
+
+func (s *Stage) requests(w http.ResponseWriter, _ *http.Request, a *actor) {
+	seen := a.faults.Requests()
+	if seen == nil {
+		seen = []fake.Seen{}
+	}
+	answer(w, http.StatusOK, map[string]any{"requests": seen})
+}
+
+func (s *Stage) addFault(w http.ResponseWriter, r *http.Request, a *actor) {
+	var f fake.Fault
+	if !read(w, r, &f) {
+		return
+	}
+	if err := a.faults.Add(f); err != nil {
+		refuse(w, http.StatusBadRequest, "fault", err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Stage) clearFaults(w http.ResponseWriter, _ *http.Request, a *actor) {
+	a.faults.Clear()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Stage) do(w http.ResponseWriter, r *http.Request, a *actor) {
+	args := map[string]any{}
+	if r.ContentLength != 0 && !read(w, r, &args) {
+		return
+	}
+	result, err := a.Do(r.Context(), r.PathValue("verb"), args)
+	if _, unknown := errors.AsType[fake.ErrUnknownVerb](err); unknown {
+		refuse(w, http.StatusNotFound, "unknown_verb", err.Error())
+		return
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "do", err.Error())
+		return
+	}
+	answer(w, http.StatusOK, result)
+}
+
+// clock moves the time of all services, never back.
+func (s *Stage) clock(w http.ResponseWriter, r *http.Request) {
+	var to struct {
+		Now time.Time `json:"now"`
+	}
+	if !read(w, r, &to) {
+		return
+	}
+	switch {
+	case s.SetClock == nil:
+		refuse(w, http.StatusConflict, "clock", "the clock can only be moved under `muster up --sandbox`")
+	case to.Now.IsZero():
+		refuse(w, http.StatusBadRequest, "clock", `write {"now": "2026-01-31T09:00:00Z"}`)
+	case !s.SetClock(to.Now):
+		refuse(w, http.StatusConflict, "clock", "the clock is never moved back")
+	default:
+		answer(w, http.StatusOK, map[string]any{"now": s.Now()})
+	}
+}
+
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		refuse(w, http.StatusBadRequest, "body", fmt.Sprintf("the body is not what is wanted: %v", err))
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller hung up
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	answer(w, status, map[string]any{"ok": false, "error": map[string]string{"code": code, "message": message}})
+}

@@ -1,0 +1,58 @@
+// Package sandbox is every vendor of a company as a fake with memory, behind
+// one address: what the demo plays with and what end-to-end tests look at.
+//
+// In: calls to `/<account>/…`, orders under `/_sandbox/…`. Out: webhooks to
+// ingress, signed as the vendor would. It is refused for a company of
+// environment production.
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connectors"
+	"github.com/muster-hr/muster/libs/service"
+	"github.com/muster-hr/muster/services/sandbox/internal/play"
+)
+
+// Name is the service's name in traces and in logs.
+const Name = "sandbox"
+
+// Options are for `muster up`, which shares a clock with all services.
+type Options struct {
+	SetClock func(time.Time) bool // moves all services; nil: the clock cannot be moved
+	Ingress  func() string        // base URL of ingress; nil: MUSTER_INGRESS_URL
+}
+
+// Run works until ctx ends.
+func Run(ctx context.Context, host service.Host) error { return RunWith(Options{})(ctx, host) }
+
+// RunWith is Run with what only `muster up` has.
+func RunWith(o Options) func(context.Context, service.Host) error {
+	return func(ctx context.Context, host service.Host) error {
+		svc, err := service.OpenBare(ctx, host, Name)
+		if err != nil {
+			return err
+		}
+		defer svc.Close()
+		company := host.Company
+		if company == nil {
+			loaded, problems := config.Load(host.Getenv("MUSTER_CONFIG"), connectors.All)
+			if len(problems) > 0 {
+				return fmt.Errorf("%w: %d problems in the company's folder; `muster validate` lists them", service.ErrConfig, len(problems))
+			}
+			company = loaded
+		}
+		if company.Environment == config.Production {
+			return fmt.Errorf("%w: company %s is of environment production: it has no sandbox", service.ErrConfig, company.Name)
+		}
+		ingress := o.Ingress
+		if ingress == nil {
+			ingress = func() string { return host.Getenv("MUSTER_INGRESS_URL") }
+		}
+		stage := play.New(company, play.Options{Now: svc.Clock.Now, SetClock: o.SetClock, Ingress: ingress, Log: svc.Log})
+		return svc.Run(ctx, "MUSTER_SANDBOX_ADDR", stage, stage.Run)
+	}
+}

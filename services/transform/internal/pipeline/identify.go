@@ -1,0 +1,107 @@
+package pipeline
+
+import (
+	"strings"
+
+	"github.com/muster-hr/muster/libs/employee"
+)
+
+// The kinds of match keys, as they stand in subjects.
+const (
+	matchEmail  = "email"
+	matchNumber = "number"
+	matchID     = "national_id"
+)
+
+// matchKey is a fact by which one person is recognised in several systems.
+type matchKey struct {
+	Kind  string
+	Token string // HMAC of the normalised value
+}
+
+// matchKeys are the match keys in a flat person.
+func matchKeys(f employee.Flat, token func(kind, value string) string) []matchKey {
+	var keys []matchKey
+	add := func(kind string, v any) {
+		if s, _ := v.(string); s != "" {
+			keys = append(keys, matchKey{kind, token(kind, strings.ToLower(s))})
+		}
+	}
+	add(matchEmail, f["work_email"])
+	add(matchNumber, f["employee_number"])
+	for leaf, v := range f {
+		if strings.HasPrefix(leaf, "national_ids[") {
+			if id, ok := v.(map[string]any); ok {
+				if value, _ := id["value"].(string); value != "" {
+					add(matchID, leaf+"="+value)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// verdict is what identify found.
+type verdict struct {
+	employee string // "" if nobody
+	wait     bool   // an unknown key of an account that is also a target
+	review   bool   // a person must decide
+	create   bool   // a new person
+	rule     string
+}
+
+// rulebook says how a source recognises people.
+type rulebook struct {
+	confidence map[string]bool // by match kind: true sure, false unsure; absent: not used
+	waits      bool            // the source is also a target
+}
+
+// identify decides whose record it is: the statement's link, then our own id
+// found in the record, then match keys, else a new person.
+//
+// Our id is believed only if such an employee exists and no other key of the
+// same source has it: a copied record must not take a person over.
+func (ix *index) identify(source, token, ours string, keys []matchKey, book rulebook, waited bool) verdict {
+	if st := ix.statements[source+"."+token]; st != nil && st.employee != "" {
+		return verdict{employee: st.employee, rule: "link"}
+	}
+	if p := ix.employees[ours]; ours != "" && p != nil && !ix.linkedElsewhere(ours, source, token) {
+		return verdict{employee: ours, rule: "our_id"}
+	}
+	sure, unsure := "", ""
+	for _, k := range keys {
+		isSure, used := book.confidence[k.Kind]
+		owner := ix.matches[k.Kind+"."+k.Token].employee
+		if !used || owner == "" || ix.linkedElsewhere(owner, source, token) {
+			continue
+		}
+		if !isSure {
+			unsure = owner
+			continue
+		}
+		if sure != "" && sure != owner {
+			return verdict{review: true, rule: "two_people_match"}
+		}
+		sure = owner
+	}
+	switch {
+	case sure != "":
+		return verdict{employee: sure, rule: "match"}
+	case unsure != "":
+		return verdict{review: true, rule: "unsure_match"}
+	case book.waits && !waited:
+		return verdict{wait: true, rule: "link_wait"}
+	}
+	return verdict{create: true, rule: "new"}
+}
+
+// linkedElsewhere tells whether another key of the source already stands for
+// the employee.
+func (ix *index) linkedElsewhere(id, source, token string) bool {
+	p := ix.employees[id]
+	if p == nil {
+		return false
+	}
+	other, ok := p.links[source]
+	return ok && other != token
+}

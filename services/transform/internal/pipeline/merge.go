@@ -1,0 +1,76 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/record"
+)
+
+// ranks tells which sources may set a leaf, best first; nil means nobody said.
+type ranks func(leaf string) []string
+
+// tokens makes the HMAC of a value of a leaf, as deliveries note what they sent.
+type tokens func(leaf string, value any) string
+
+const statusLeaf = "employment.status"
+
+// merge lays what one source says over a state, leaf by leaf, and reports the
+// leaves that changed and those it may not set.
+//
+//   - The highest-ranked source that has said something wins; a lower one fills
+//     what nobody above it has said, and gives way later.
+//   - A source clears only what it said itself, or what we wrote there.
+//   - What a source repeats of our own write is a confirmation, not a change,
+//     unless the state does not have that leaf yet.
+func merge(s *employee.State, source string, said employee.Flat, at time.Time, sent map[string]string, rank ranks, token tokens) (changed []string, conflicts []record.Conflict) {
+	leaves := make([]string, 0, len(said))
+	for leaf := range said {
+		leaves = append(leaves, leaf)
+	}
+	slices.Sort(leaves)
+
+	for _, leaf := range leaves {
+		value := record.Normal(said[leaf])
+		ranked := rank(leaf)
+		mine := slices.Index(ranked, source)
+		if mine < 0 {
+			conflicts = append(conflicts, record.Conflict{Path: leaf, Rule: "no_authority"})
+			continue
+		}
+		current, known := s.Fields[leaf]
+		if leaf == statusLeaf {
+			current, known = any(s.Said), s.Said != ""
+		}
+		origin, had := s.Provenance[leaf]
+		if value == nil && origin.Source != source && sent[leaf] == "" {
+			continue // a source clears only what it said, or what we wrote there; an empty field of a vendor's form is not a word
+		}
+		if known && had && origin.Source != source {
+			if theirs := slices.Index(ranked, origin.Source); theirs >= 0 && theirs < mine {
+				if !employee.Equal(current, value) {
+					conflicts = append(conflicts, record.Conflict{Path: leaf, Rule: "lower_rank", Winner: origin.Source})
+				}
+				continue
+			}
+		}
+		if known && employee.Equal(current, value) {
+			if origin.Source != source {
+				s.Provenance[leaf] = employee.Origin{Source: source, At: at}
+			}
+			continue
+		}
+		if known && sent[leaf] != "" && sent[leaf] == token(leaf, value) {
+			continue
+		}
+		if leaf == statusLeaf {
+			s.Said, _ = value.(string)
+		} else {
+			s.Fields[leaf] = value
+		}
+		s.Provenance[leaf] = employee.Origin{Source: source, At: at}
+		changed = append(changed, leaf)
+	}
+	return changed, conflicts
+}

@@ -1,0 +1,92 @@
+package pipeline
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/muster-hr/muster/libs/connector"
+)
+
+// seenLimit bounds how many unversioned records of one key are remembered. A
+// vendor's retries end within days; a key does not get that many in a lifetime.
+const seenLimit = 64
+
+// arrival tells how a record stands to what its source said last.
+type arrival int
+
+const (
+	newer arrival = iota
+	late          // an older version: said before, arrived after
+	again         // the same record once more
+)
+
+// order compares a record with the statement of its key. Only versions of
+// equal scale compare; without a version the record's own id decides whether
+// it was taken before.
+func order(st *statement, v connector.Version, id string) arrival {
+	if st == nil {
+		return newer
+	}
+	if v.Scale == "" {
+		if slices.Contains(st.seen, short(id)) {
+			return again
+		}
+		return newer
+	}
+	if st.version.Scale != v.Scale {
+		return newer
+	}
+	switch c := compare(v, st.version); {
+	case c < 0:
+		return late
+	case c == 0 && v.Scale == connector.ScaleSequence:
+		return again
+	}
+	return newer
+}
+
+// compare orders two versions of one scale. Sequences compare as numbers of
+// any length, times as instants.
+func compare(a, b connector.Version) int {
+	if a.Scale == connector.ScaleSequence {
+		x, y := strings.TrimLeft(a.Value, "0"), strings.TrimLeft(b.Value, "0")
+		if len(x) != len(y) {
+			return len(x) - len(y)
+		}
+		return strings.Compare(x, y)
+	}
+	x, errX := time.Parse(time.RFC3339Nano, a.Value)
+	y, errY := time.Parse(time.RFC3339Nano, b.Value)
+	if errX != nil || errY != nil {
+		return strings.Compare(a.Value, b.Value)
+	}
+	return x.Compare(y)
+}
+
+// validVersion tells whether a version can be compared at all.
+func validVersion(v connector.Version) bool {
+	switch v.Scale {
+	case "":
+		return v.Value == ""
+	case connector.ScaleSequence:
+		_, err := strconv.ParseUint(v.Value, 10, 64)
+		return err == nil
+	case connector.ScaleTime, connector.ScaleRead:
+		_, err := time.Parse(time.RFC3339Nano, v.Value)
+		return err == nil
+	}
+	return false
+}
+
+// short is what is kept of a record's id: enough to tell 64 apart.
+func short(id string) string { return id[:min(len(id), 12)] }
+
+func remember(seen []string, id string) []string {
+	out := append(slices.Clone(seen), short(id))
+	if len(out) > seenLimit {
+		out = out[len(out)-seenLimit:]
+	}
+	return out
+}
