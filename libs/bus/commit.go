@@ -251,7 +251,7 @@ func (c *committer) single(group []*job) {
 		case ack := <-acks[i].Ok():
 			j.finish(ack.Sequence, nil)
 		case err := <-acks[i].Err():
-			j.finish(0, fmt.Errorf("publish on %s: %w", c.stream, classify(nil, err)))
+			j.finish(0, fmt.Errorf("publish on %s: %w", c.stream, classify(context.Background(), err)))
 		}
 	}
 }

@@ -185,12 +185,12 @@ func (f *Feed) replaced() bool {
 func (f *Feed) status(m *nats.Msg) (ok bool, err error) {
 	switch m.Header.Get("Status") {
 	case "100": // heartbeat: a lost message shows in the last delivered sequence
-		last, err := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64)
-		return err != nil || last < f.next, nil
+		last, _ := strconv.ParseUint(m.Header.Get("Nats-Last-Consumer"), 10, 64) // 0 if the server does not say
+		return last < f.next, nil
 	case "404", "408": // the request has expired
-		pending, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+		pending, unsaid := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
 		f.wanted = max(0, f.wanted-pending)
-		return err == nil, nil
+		return unsaid == nil, nil
 	case "409":
 		if m.Header.Get("Description") == "Consumer Deleted" {
 			f.unsubscribe()
@@ -211,7 +211,7 @@ func (f *Feed) start(ctx context.Context) error {
 	wait := 50 * time.Millisecond
 	if !f.last.IsZero() {
 		// Two resets shortly after each other: something is wrong, do not spin.
-		if err := f.pause(ctx, f.last.Add(250*time.Millisecond).Sub(time.Now())); err != nil {
+		if err := f.pause(ctx, time.Until(f.last.Add(250*time.Millisecond))); err != nil {
 			return err
 		}
 	}
@@ -315,7 +315,7 @@ func (f *Feed) respond(what string, ins []In) error {
 			return fmt.Errorf("acknowledge message %d of %s: it came from no feed", in.Seq, in.Stream)
 		}
 		if err := f.b.nc.Publish(in.reply, []byte(what)); err != nil {
-			return fmt.Errorf("acknowledge message %d of %s: %w", in.Seq, in.Stream, classify(nil, err))
+			return fmt.Errorf("acknowledge message %d of %s: %w", in.Seq, in.Stream, classify(context.Background(), err))
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/testkit"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -191,7 +192,7 @@ func TestEachLastOfMany(t *testing.T) {
 		t.Errorf("%d of %d, %v", all, n, err)
 	}
 	stop := errors.New("enough")
-	if err := b.Each(deadline(t), topology.People, "hr.employee.>", func(bus.In) error { return stop }); err != stop {
+	if err := b.Each(deadline(t), topology.People, "hr.employee.>", func(bus.In) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -222,6 +223,27 @@ func TestPorts(t *testing.T) {
 		}
 		if err := b.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A sequence beyond the last one makes the server's count wrap; the whole
+// subject is therefore asked for without one.
+func TestPurgeOfEverythingKeepsTheCount(t *testing.T) {
+	srv := testkit.JetStream(t)
+	b := testkit.Bus(t, srv, testkit.SmallCompany())
+	ctx := t.Context()
+	out := bus.Out{Subject: "hr.parked.okta.a", Event: event.New("1", "/muster/test", event.DeliveryParkedV1, []byte("x"))}
+	for want := uint64(1); want <= 3; want++ {
+		seq, err := b.Publish(ctx, topology.Parked, out)
+		if err != nil || seq != want {
+			t.Fatalf("published at %d, %v; want %d", seq, err, want)
+		}
+		if err := b.Purge(ctx, topology.Parked, "hr.parked.okta.a", math.MaxUint64); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Last(ctx, topology.Parked, "hr.parked.okta.a"); !errors.Is(err, bus.ErrNotFound) {
+			t.Fatalf("after the purge: %v", err)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func (b *Bus) send(stream string, msg *nats.Msg) (jetstream.PubAckFuture, error)
 	msg.Header[jetstream.ExpectedStreamHeader] = []string{stream}
 	ack, err := b.js.PublishMsgAsync(msg)
 	if err != nil {
-		return nil, fmt.Errorf("publish on %s: %w", stream, classify(nil, err))
+		return nil, fmt.Errorf("publish on %s: %w", stream, classify(context.Background(), err))
 	}
 	return ack, nil
 }
@@ -116,7 +116,7 @@ func (f *Future) Wait(ctx context.Context) (seq uint64, err error) {
 	case ack := <-f.ack.Ok():
 		f.done, f.seq = true, ack.Sequence
 	case err := <-f.ack.Err():
-		f.done, f.err = true, classify(nil, err)
+		f.done, f.err = true, classify(context.Background(), err)
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

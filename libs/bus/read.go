@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,13 +143,18 @@ func (b *Bus) Subjects(ctx context.Context, stream, filter string) (map[string]u
 }
 
 // Purge removes the messages of a subject, wildcards allowed, whose sequence is
-// below upTo. So upTo = the last sequence keeps the newest message, 0 removes
-// nothing and math.MaxUint64 everything.
+// below upTo. So upTo = the last sequence keeps the newest message and 0 removes
+// nothing. math.MaxUint64 removes everything of the subject: the server is then
+// asked without a sequence, because one beyond its last makes its count wrap.
 func (b *Bus) Purge(ctx context.Context, stream, subject string, upTo uint64) error {
 	if upTo == 0 {
 		return nil
 	}
-	if err := b.api(ctx, "STREAM.PURGE."+stream, map[string]any{"filter": subject, "seq": upTo}, nil); err != nil {
+	request := map[string]any{"filter": subject}
+	if upTo != math.MaxUint64 {
+		request["seq"] = upTo
+	}
+	if err := b.api(ctx, "STREAM.PURGE."+stream, request, nil); err != nil {
 		return fmt.Errorf("purge %s on %s: %w", subject, stream, err)
 	}
 	return nil
@@ -232,7 +238,7 @@ func (b *Bus) api(ctx context.Context, subject string, in, out any) error {
 		return fmt.Errorf("answer to %s: %w", subject, err)
 	}
 	if resp.Error != nil {
-		return classify(nil, resp.Error)
+		return classify(context.Background(), resp.Error)
 	}
 	if out == nil {
 		return nil

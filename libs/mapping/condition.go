@@ -22,7 +22,8 @@ type Condition struct {
 // nil means that they are checked elsewhere. The error names place and fix.
 func ParseCondition(src string, custom employee.CustomClasses) (*Condition, error) {
 	p, t, r, issues := compileCEL(employeeEnv(), src, "", true)
-	for _, i := range issues {
+	if len(issues) > 0 {
+		i := issues[0]
 		err := fmt.Errorf("%d:%d: %s", i.line, max(i.column, 0)+1, i.message)
 		if i.fix != "" {
 			err = fmt.Errorf("%w; %s", err, i.fix)

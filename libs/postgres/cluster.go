@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,7 +74,7 @@ func (c cluster) initdb(ctx context.Context, locale, pass string, noSync bool) e
 		return err
 	}
 	_ = os.Remove(pwfile)
-	defer os.Remove(pwfile)
+	defer func() { _ = os.Remove(pwfile) }() // the next start tries again, and the folder is ours alone
 	if err := os.WriteFile(pwfile, []byte(pass), 0o600); err != nil {
 		return err
 	}
@@ -98,12 +99,15 @@ func (c cluster) initdb(ctx context.Context, locale, pass string, noSync bool) e
 func (c cluster) stopLeftover(ctx context.Context) error {
 	file := filepath.Join(c.data, "postmaster.pid")
 	b, err := os.ReadFile(file)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // none ran, or it ended properly
 	}
+	if err != nil {
+		return fmt.Errorf("read who runs on the folder: %w", err)
+	}
 	first, _, _ := strings.Cut(string(b), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || !alive(pid) {
+	pid, _ := strconv.Atoi(strings.TrimSpace(first)) // 0, which is nobody, if the line is no number
+	if !alive(pid) {
 		return nil // a crash: postgres sees that itself, and checks for orphaned backends too
 	}
 	if !isPostgres(pid) {

@@ -66,7 +66,7 @@ func fetch(ctx context.Context, npm, spec, name, home string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // what stays behind is in a folder that nobody reads
 	cmd := exec.CommandContext(ctx, npm, "install", "--prefix", work, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", spec)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {

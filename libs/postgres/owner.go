@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // owner is the user the server runs as when we are root; nil means ourselves.
@@ -27,7 +29,7 @@ func runAs() (*owner, error) {
 	}
 	u, err := user.Lookup("nobody")
 	if err != nil {
-		return nil, fmt.Errorf("Postgres refuses to run as root and there is no user nobody to run it as: start as an ordinary user or set MUSTER_DATABASE_URL: %w", err)
+		return nil, fmt.Errorf("no user nobody to run Postgres as, which refuses to be run as root: start as an ordinary user or set MUSTER_DATABASE_URL: %w", err)
 	}
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
@@ -144,7 +146,10 @@ func alive(pid int) bool {
 // got a dead one's number is stopped. One that ended and was not waited for
 // ("postgres <defunct>") is none.
 func isPostgres(pid int) bool {
-	out, err := exec.Command("ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
+	// One that hangs would hold up a start for ever.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil { // a slim image has no ps
 		out, _ = os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	}

@@ -36,7 +36,7 @@ import (
 // role is the superuser and the database made at the first start.
 const role = "muster"
 
-// ErrInUse: a living process has a server on the folder.
+// ErrInUse is given when a living process has a server on the folder.
 var ErrInUse = errors.New("in use by another process: stop that one or choose another folder")
 
 // Options say where and how to run the server.
@@ -108,7 +108,7 @@ func start(ctx context.Context, o Options, dir string, as *owner) (*Server, erro
 	for try := 1; ; try++ {
 		port := o.Port
 		if port == 0 {
-			if port, err = freePort(); err != nil {
+			if port, err = freePort(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -142,7 +142,7 @@ func (c cluster) run(ctx context.Context, port int, password string, settings ma
 	if err != nil {
 		return nil, fmt.Errorf("open the log of the local Postgres: %w", err)
 	}
-	defer log.Close() // the child has its own copy
+	defer func() { _ = log.Close() }() // the child has its own copy
 	cmd := c.command(context.WithoutCancel(ctx), "postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	proc, err := spawn(cmd)
@@ -176,7 +176,7 @@ func (s *Server) ready(ctx context.Context, admin string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // the work is done or has failed already
 	var there bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, role).Scan(&there); err != nil || there {
 		return err
@@ -206,7 +206,7 @@ const stopWithin = 15 * time.Second
 // everything written to disk. What has not ended after 15 seconds is killed,
 // which costs the next start a recovery but no committed row. Safe twice.
 func (s *Server) Stop() error {
-	defer s.lock.Close()
+	defer func() { _ = s.lock.Close() }() // the kernel drops the lock either way
 	_ = s.proc.signal(syscall.SIGINT) // fast shutdown; SIGTERM would wait for every client to leave
 	select {
 	case <-s.proc.done:
@@ -223,8 +223,8 @@ func dsn(password string, port int, database string) string {
 
 // freePort asks the kernel. The port can be taken before it is used, so the
 // caller must be ready to ask again.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -82,6 +82,7 @@ func exec1(t *testing.T, dsn, query string) {
 }
 
 func TestServerIsPrivateAndPlain(t *testing.T) {
+	t.Parallel()
 	s := start(t, postgres.Options{Dir: folder(t), Settings: quick})
 	if got := ask[string](t, s.DSN, "SELECT current_database()"); got != "muster" {
 		t.Errorf("database = %q", got)
@@ -109,6 +110,7 @@ func TestServerIsPrivateAndPlain(t *testing.T) {
 }
 
 func TestDataStaysOverRestartsAndPortsOfOthers(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	s := start(t, postgres.Options{Dir: dir, Settings: quick})
 	exec1(t, s.DSN, "CREATE TABLE kept AS SELECT 42 AS n")
@@ -136,6 +138,7 @@ func TestDataStaysOverRestartsAndPortsOfOthers(t *testing.T) {
 }
 
 func TestOneProcessPerFolder(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	s := start(t, postgres.Options{Dir: dir, Settings: quick})
 	if _, err := postgres.Start(t.Context(), postgres.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in use by another process") {
@@ -149,6 +152,7 @@ func TestOneProcessPerFolder(t *testing.T) {
 // A process that starts a server and dies by kill -9 leaves a folder that the
 // next Start takes over, with the committed rows.
 func TestStartTakesOverAfterKill9(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	dsn, pid, kill := child(t, dir, nil)
 	exec1(t, dsn, "CREATE TABLE kept AS SELECT 42 AS n")
@@ -164,6 +168,7 @@ func TestStartTakesOverAfterKill9(t *testing.T) {
 
 // The postmaster itself is killed too: Postgres recovers.
 func TestStartAfterTheServerWasKilled(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	dsn, pid, kill := child(t, dir, nil)
 	exec1(t, dsn, "CREATE TABLE kept AS SELECT 42 AS n")
@@ -180,6 +185,7 @@ func TestStartAfterTheServerWasKilled(t *testing.T) {
 // After a crash the postmaster's number may belong to any other program, here
 // to this test.
 func TestStartWithAPidFileOfAStranger(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	s := start(t, postgres.Options{Dir: dir, Settings: quick})
 	stop(t, s)
@@ -191,12 +197,13 @@ func TestStartWithAPidFileOfAStranger(t *testing.T) {
 }
 
 func TestRootMayBeUnreachable(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		return // only root runs the server as somebody else
 	}
 	dir := filepath.Join(t.TempDir(), "closed", "pg") // the parent of TempDir is closed to nobody
 	s := start(t, postgres.Options{Dir: dir, Settings: quick})
-	t.Cleanup(func() { os.RemoveAll(s.Dir) })
+	t.Cleanup(func() { stop(t, s); os.RemoveAll(s.Dir) })
 	if s.Dir == dir || !strings.HasPrefix(s.Dir, os.TempDir()) {
 		t.Errorf("data in %s, want it below %s", s.Dir, os.TempDir())
 	}
@@ -204,6 +211,7 @@ func TestRootMayBeUnreachable(t *testing.T) {
 
 // The same as an ordinary user: a root test run starts itself again as nobody.
 func TestOrdinaryUser(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	var cred *syscall.Credential
 	if os.Geteuid() == 0 {

@@ -126,7 +126,7 @@ func dropOld(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }() // the work is done or has failed already
 	rows, err := conn.Query(ctx, `SELECT datname FROM pg_database WHERE datname ~ '^(test|template)_\d+$'`)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (s *testServer) exec(ctx context.Context, sql string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }() // the work is done or has failed already
 	_, err = conn.Exec(ctx, sql)
 	return err
 }

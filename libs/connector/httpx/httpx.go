@@ -135,7 +135,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, network(ctx, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // it was read to its end, or is not wanted
 	a := Answer{Status: res.StatusCode, Header: res.Header}
 	a.Body, err = io.ReadAll(io.LimitReader(res.Body, c.o.MaxBody+1))
 	if err != nil {

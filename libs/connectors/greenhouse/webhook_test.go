@@ -151,8 +151,10 @@ func TestEventID(t *testing.T) {
 		return recs[0].ID
 	}
 	hire, unhire := sample(t, "hire_candidate.json"), sample(t, "unhire_candidate.json")
-	if id("1", hire) != id("1", hire) || id("", hire) != id("", hire) {
-		t.Error("a repeat has another id")
+	for _, event := range []string{"1", ""} {
+		if once, again := id(event, hire), id(event, hire); once != again {
+			t.Errorf("event %q: a repeat has another id", event)
+		}
 	}
 	seen := map[string]bool{id("1", hire): true, id("2", hire): true, id("1", unhire): true, id("", hire): true}
 	if len(seen) != 4 {

@@ -34,7 +34,7 @@ func parsePlace(setting, s string) (place, error) {
 	}
 	if h, ok := strings.CutPrefix(s, "header:"); ok {
 		if p.header = http.CanonicalHeaderKey(strings.TrimSpace(h)); p.header == "" {
-			return p, fmt.Errorf("%s: write the header's name after header:", setting)
+			return p, fmt.Errorf("%s: write the header's name, as in header:X-Request-Id", setting)
 		}
 		return p, nil
 	}

@@ -89,8 +89,8 @@ func classify(status int, h http.Header, body []byte, now time.Time) *fault.Erro
 	case "E0000038":
 		return set(fault.Record, reasonStatus)
 	case "E0000047":
-		set(fault.Throttled, "rate_limited")
 		f.After = untilReset(h, now)
+		return set(fault.Throttled, "rate_limited")
 	}
 	return f
 }

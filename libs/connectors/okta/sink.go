@@ -64,18 +64,14 @@ func (s *sink) Apply(ctx context.Context, d connector.Delivery, p connector.Prog
 		before = s.with(profile(d.Before), d.ID)
 	}
 	r, err := s.bring(ctx, d, p, believed(d), before)
-	switch {
-	case is(err, reasonStatus): // somebody moved the account meanwhile: look, then decide once more
+	if is(err, reasonStatus) { // somebody moved the account meanwhile: look, then decide once more
 		u, getErr := s.api.get(ctx, d.Refs[refID])
-		if getErr != nil && !is(getErr, reasonMissing) {
-			return connector.Receipt{}, getErr
-		}
 		if getErr == nil {
 			return s.bring(ctx, d, p, u.status(), before)
 		}
-		err = getErr
-		fallthrough
-	case is(err, reasonMissing): // somebody deleted it
+		r, err = connector.Receipt{}, getErr
+	}
+	if is(err, reasonMissing) { // somebody deleted it
 		d.Refs = nil
 		return s.begin(ctx, d, p)
 	}

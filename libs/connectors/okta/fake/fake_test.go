@@ -3,6 +3,7 @@ package fake
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -219,7 +220,7 @@ func TestDeleteTwice(t *testing.T) {
 			t.Fatalf("%s: %d, want %d", method, got, want)
 		}
 	}
-	if _, err := v.Do(t.Context(), "hire", nil); err != fake.ErrUnknownVerb("hire") {
+	if _, err := v.Do(t.Context(), "hire", nil); !errors.Is(err, fake.ErrUnknownVerb("hire")) {
 		t.Errorf("Do: %v", err)
 	}
 }

@@ -49,7 +49,7 @@ func (d *Deliverer) prepare(ctx context.Context, in bus.In, h employee.Head, mem
 	if err != nil {
 		return nil, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
 	}
-	now := d.Clock.Now()
+	now := d.Clock.Now().In(d.Company.Zone) // `today` in a condition or mapping is a calendar day there
 	integration, leaving, err := d.choose(s, mem, now)
 	if err != nil || integration == nil {
 		return nil, err

@@ -81,10 +81,17 @@ func (s *System) Failed() <-chan error { return s.failed }
 
 // folder makes the data folder and keeps a second Muster out of it.
 func (s *System) folder(context.Context) error {
-	if err := os.MkdirAll(s.Data, 0o700); err != nil {
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711 // Postgres refuses to run as root; as nobody it must get through to its own folder
+	}
+	err := os.MkdirAll(s.Data, mode)
+	if err == nil {
+		err = os.Chmod(s.Data, mode)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: data folder: %w", service.ErrEnvironment, err)
 	}
-	var err error
 	s.Data, err = filepath.Abs(s.Data)
 	if err != nil {
 		return err

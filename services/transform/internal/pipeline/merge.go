@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/muster-hr/muster/libs/employee"
@@ -32,7 +33,7 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 	slices.Sort(leaves)
 
 	for _, leaf := range leaves {
-		value := record.Normal(said[leaf])
+		value := cleared(leaf, record.Normal(said[leaf]))
 		ranked := rank(leaf)
 		mine := slices.Index(ranked, source)
 		if mine < 0 {
@@ -73,4 +74,19 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		changed = append(changed, leaf)
 	}
 	return changed, conflicts
+}
+
+// cleared reads an element of which only its keys are left (`phones[mobile]`
+// with a null number) as cleared.
+func cleared(leaf string, value any) any {
+	elem, ok := value.(map[string]any)
+	if !ok || !strings.HasSuffix(leaf, "]") {
+		return value
+	}
+	for name, v := range elem {
+		if v != nil && name != "kind" && name != "country" {
+			return value
+		}
+	}
+	return nil
 }

@@ -69,7 +69,7 @@ func (p *Pipeline) mapRecord(w *work) {
 	}
 	obs, err := src.Mapping.Observe(connector.Record{
 		Key: w.rec.Key, Event: w.rec.Event, Version: w.rec.Version, Partial: w.rec.Partial, Body: w.rec.Body, Deleted: w.rec.Deleted,
-	}, p.Clock.Now())
+	}, p.Clock.Now().In(p.Company.Zone)) // its days are calendar days there
 	if err != nil {
 		w.err = err
 		return
