@@ -239,7 +239,7 @@ func TestPurgeOfEverythingKeepsTheCount(t *testing.T) {
 		if err != nil || seq != want {
 			t.Fatalf("published at %d, %v; want %d", seq, err, want)
 		}
-		if err := b.Purge(ctx, topology.Parked, "hr.parked.okta.a", math.MaxUint64); err != nil {
+		if err := b.Purge(ctx, topology.Parked, ">", math.MaxUint64); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.Last(ctx, topology.Parked, "hr.parked.okta.a"); !errors.Is(err, bus.ErrNotFound) {
