@@ -6,7 +6,7 @@ TOOLS     := $(CURDIR)/.tools
 LINT      := $(TOOLS)/golangci-lint-v2.15.0
 MODULES   := schemas libs services
 
-.PHONY: help build run demo test lint generate fuzz tidy clean
+.PHONY: help build run demo test lint generate fuzz tidy clean up images
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,15 @@ fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
 
 tidy: ## Tidy every module
 	@for m in $(MODULES); do (cd $$m && go mod tidy) || exit 1; done
+
+up: ## Start everything in containers (needs Docker); the console is at 127.0.0.1:8081
+	docker compose up --build --detach --wait
+
+images: ## Build the container images from programs built here, without any other image
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./services/...
+	@for s in ingress poller transform delivery audit console sandbox muster; do \
+	  docker build -f deploy/Dockerfile --target local --build-arg SERVICE=$$s --build-context certs=/etc/ssl/certs -t muster/$$s . || exit 1; done
 
 clean: ## Remove what was built and the local data
 	rm -rf bin .muster

@@ -40,6 +40,8 @@ var (
 	ErrUnavailable = errors.New("bus unavailable")
 	// ErrBusy: too many publishes wait already. Nothing was stored. Retryable.
 	ErrBusy = errors.New("bus busy")
+	// ErrTooLarge: the message is larger than the server takes. Not retryable.
+	ErrTooLarge = errors.New("message too large for the bus")
 	// ErrReset: a feed starts again from its acknowledgement floor; what it gave
 	// out before and is not being worked on must be forgotten.
 	ErrReset = errors.New("feed was reset")
@@ -56,6 +58,7 @@ const (
 	codeMessageNotFound        = 10037
 	codeDeleteFailed           = 10057
 	codeStreamNotFound         = 10059
+	codeTooLarge               = 10054
 )
 
 // classify turns an error of the client or server into one of ours, the
@@ -74,6 +77,8 @@ func classify(ctx context.Context, err error) error {
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		case api.ErrorCode == codeConsumerNotFound || api.ErrorCode == codeMessageNotFound || api.ErrorCode == codeStreamNotFound || api.Code == 404:
 			return fmt.Errorf("%w: %w", ErrNotFound, err)
+		case api.ErrorCode == codeTooLarge:
+			return fmt.Errorf("%w: %w", ErrTooLarge, err)
 		case api.Code == 503 || api.Code == 429:
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -81,6 +86,9 @@ func classify(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, jetstream.ErrTooManyStalledMsgs) {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	for _, target := range []error{
 		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, nats.ErrTimeout, jetstream.ErrAsyncPublishTimeout,

@@ -28,6 +28,13 @@ const Restricted Grant = "restricted"
 // Trims lets the audit read and trim the stream of a team.
 func Trims(team string) Grant { return Grant("trims " + topology.TeamStream(team)) }
 
+// Serves lets a delivery write the stream of a team.
+func Serves(team string) Grant { return Grant("serves " + team) }
+
+// Links lets a delivery tell the source that is the same vendor account what it
+// wrote there.
+func Links(source string) Grant { return Grant("links " + source) }
+
 // InboxPrefix is where answers to a user come in. Nobody else may listen there.
 func InboxPrefix(user string) string { return "_INBOX_" + user }
 
@@ -44,11 +51,11 @@ func Rights(user string, grants ...Grant) (publish, subscribe []string) {
 	case user == UserAdmin:
 		return nil, nil
 	case user == UserIngress:
-		r.publish("hr.hint.>", "hr.raw.>", "hr.survey.>", "hr.audit.ingress.>")
+		r.publish("hr.hint.>", "hr.raw.>", "hr.survey.>", "hr.dead."+topology.StageMap+".>", "hr.audit.ingress.>")
 		r.last(topology.Decisions, "hr.decide.ingress.>")
 		r.seals(true)
 	case user == UserPoller:
-		r.publish("hr.raw.>", "hr.audit.poller.>")
+		r.publish("hr.raw.>", "hr.hint.>", "hr.dead."+topology.StageMap+".>", "hr.audit.poller.>")
 		r.consume(topology.Hints, "*")
 		r.last(topology.Raw, "hr.raw.*."+topology.ReadFrames)
 		r.last(topology.Decisions, "hr.decide.poller.>")
@@ -109,12 +116,16 @@ func (r *rights) delivery(target string, grants []Grant) {
 		"hr.delivered."+target+".>",
 		"hr.parked."+target+".>", "hr.wake."+target+".>",
 		"hr.dead."+topology.StageDeliver+".>",
-		"hr.raw."+target+".>", // hr.record.linked, if the account is a source too
 		"hr.audit.delivery.>", "hr.audit."+user+".>",
 	)
-	if team, ok := strings.CutPrefix(target, "team-"); ok {
-		r.publish("hr.team." + team + ".>")
-		r.last(topology.TeamStream(team), "hr.team."+team+".>")
+	for _, g := range grants {
+		if team, ok := strings.CutPrefix(string(g), "serves "); ok {
+			r.publish("hr.team." + team + ".>")
+			r.last(topology.TeamStream(team), "hr.team."+team+".>")
+		}
+		if source, ok := strings.CutPrefix(string(g), "links "); ok {
+			r.publish("hr.raw." + source + ".>")
+		}
 	}
 	r.consume(topology.People, topology.DeliveryPeople(target))
 	r.consume(topology.People, topology.DeliveryLeavers(target))

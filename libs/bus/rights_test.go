@@ -31,7 +31,10 @@ func guarded(t *testing.T) (*bus.Server, map[string]string) {
 		}
 		var grants []bus.Grant
 		if name == "delivery-personio" {
-			grants = append(grants, bus.Restricted)
+			grants = append(grants, bus.Restricted, bus.Links("hris")) // the source has another name than the target
+		}
+		if name == "delivery-team-bi" {
+			grants = append(grants, bus.Serves("bi"))
 		}
 		u := bus.User{Name: name, PublicKey: public}
 		u.Publish, u.Subscribe = bus.Rights(name, grants...)
@@ -111,6 +114,10 @@ func TestServicesMayDoTheirWork(t *testing.T) {
 	_, err = okta.Publish(ctx, topology.Parked, out("hr.parked.okta.a", "1"))
 	must("park", err)
 	must("unpark", okta.Purge(ctx, topology.Parked, "hr.parked.okta.a", 2))
+	pub("ingress", topology.Dead, out("hr.dead.map.bamboohr.k.1", "1"))
+	pub("poller", topology.Dead, out("hr.dead.map.bamboohr.k.2", "1"))
+	pub("poller", topology.Hints, out("hr.hint.bamboohr.k", "1")) // what a sweep found
+	pub("delivery-personio", topology.Raw, out("hr.raw.hris.k", "1"))
 	pub("delivery-team-bi", topology.TeamStream("bi"), out(topology.TeamEvent("bi", "hired", "a"), "1"))
 	console := pub("console", topology.Decisions, out("hr.decide.transform.release", "1"), out("hr.decide.delivery-okta.retry", "1"))
 	_, err = console.Publish(ctx, topology.Config, out(topology.ConfigCurrent, "1"))

@@ -166,9 +166,13 @@ func TestStateComesBack(t *testing.T) {
 	want := &State{
 		Head: Head{ID: "e1", Version: 3, Status: Active, Changed: []string{"name.given"}, Contains: map[string]uint64{"a.b": 7}}, Said: PreHire,
 		Fields:     Flat{"name.given": "Zofia", "compensation.amount": "1.00", "custom.count": json.Number("4")},
-		Provenance: map[string]Origin{"name.given": {Source: "bamboohr"}},
-		Pending:    []Pending{{Effective: "2027-01-01", Source: "bamboohr", Fields: Flat{"positions[primary].title": "T"}}},
+		Provenance: map[string]Origin{"name.given": {Source: "bamboohr"}, "compensation.amount": {Source: "greenhouse"}, "custom.count": {Source: "bamboohr"}},
+		Pending: []Pending{{Effective: "2027-01-01", Source: "bamboohr", Fields: Flat{"positions[primary].title": "T"}},
+			{Effective: "2027-01-01", Source: "bamboohr", Fields: Flat{"compensation.amount": "2.00"}}},
 	}
+	want.Fields["phones[mobile]"] = Tree{"kind": "mobile", "number": "+48 \"1\" \u017b"}
+	want.Fields["name.middle"] = nil
+	want.Fields["employment.rehire_eligible"] = true
 	head, basic, restricted, err := want.Encode(CustomClasses{"count": Basic})
 	if err != nil {
 		t.Fatal(err)
@@ -182,5 +186,28 @@ func TestStateComesBack(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func BenchmarkDecodeFields(b *testing.B) {
+	s := &State{Head: Head{ID: "e1", Version: 3, Status: Active, Changed: []string{"name.given"}}, Fields: Flat{}, Provenance: map[string]Origin{}}
+	for _, f := range Fields() {
+		if f.Leaf && f.Kind != List && f.Kind != Object {
+			s.Fields[strings.ReplaceAll(f.Pattern, "[]", "[primary]")] = "some value of a leaf"
+			s.Provenance[f.Pattern] = Origin{Source: "bamboohr"}
+		}
+	}
+	head, basic, restricted, err := s.Encode(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, decode := range map[string]func(_, _, _ []byte) (*State, error){"fields": DecodeFields, "whole": DecodeState} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := decode(head, basic, restricted); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

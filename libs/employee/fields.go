@@ -73,11 +73,21 @@ type Field struct {
 var (
 	fields []Field
 	byPath = map[string]Field{}
+	common = map[string]Class{} // the class of leaves as nearly everybody has them
 )
 
 func init() {
 	walk(reflect.TypeFor[Person](), "", Basic, true)
 	sort.Slice(fields, func(i, j int) bool { return fields[i].Pattern < fields[j].Pattern })
+	for _, f := range fields {
+		common[f.Pattern] = f.Class
+		if rest, ok := strings.CutPrefix(f.Pattern, "positions[]."); ok {
+			common["positions[primary]."+rest] = f.Class
+		}
+	}
+	delete(common, "phones[]") // these depend on the kind
+	delete(common, "addresses[]")
+	delete(common, "custom")
 }
 
 // Fields lists every canonical field, by pattern. The caller must not change it.

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // Tree is a person, or a part of one, as JSON objects.
@@ -185,6 +187,9 @@ type CustomClasses map[string]Class
 // addresses of kind work are basic; a custom field without a declaration is
 // Contact, so that nothing undeclared counts as harmless.
 func ClassOf(leaf string, custom CustomClasses) Class {
+	if c, ok := common[leaf]; ok {
+		return c
+	}
 	if leaf == "phones[work]" || leaf == "addresses[work]" || strings.HasPrefix(leaf, "phones[work].") || strings.HasPrefix(leaf, "addresses[work].") {
 		return Basic
 	}
@@ -235,16 +240,55 @@ func covers(entry, path string) bool {
 	return rest == "" || rest[0] == '.' || rest[0] == '['
 }
 
-// Minimise keeps the leaves that one of the entries covers.
-func Minimise(f Flat, allow []string) Flat {
+// AllowList is what one integration may send: paths, each covering everything
+// below it. It remembers its answers, because the same few dozen leaves come
+// again with every change. Safe for concurrent use.
+type AllowList struct {
+	entries []string
+	known   *lru.Cache[string, bool]
+}
+
+// allowMemory bounds the answers kept: keys of positions come from vendors.
+const allowMemory = 1024
+
+// NewAllowList makes an allow-list of canonical paths.
+func NewAllowList(entries []string) *AllowList {
+	known, err := lru.New[string, bool](allowMemory)
+	if err != nil {
+		panic(err) // only a size below one is refused
+	}
+	return &AllowList{entries: entries, known: known}
+}
+
+// Has tells whether a leaf may be sent.
+func (a *AllowList) Has(leaf string) bool {
+	if yes, ok := a.known.Get(leaf); ok {
+		return yes
+	}
+	yes := slices.ContainsFunc(a.entries, func(e string) bool { return Covers(e, leaf) })
+	a.known.Add(leaf, yes)
+	return yes
+}
+
+// Touches tells whether a changed pattern concerns a leaf that may be sent: it
+// is covered, or something below it is.
+func (a *AllowList) Touches(pattern string) bool {
+	return a.Has(pattern) || slices.ContainsFunc(a.entries, func(e string) bool { return Covers(pattern, e) })
+}
+
+// Minimise keeps the leaves that may be sent.
+func (a *AllowList) Minimise(f Flat) Flat {
 	out := make(Flat, len(f))
 	for leaf, v := range f {
-		if slices.ContainsFunc(allow, func(a string) bool { return Covers(a, leaf) }) {
+		if a.Has(leaf) {
 			out[leaf] = v
 		}
 	}
 	return out
 }
+
+// Minimise is [AllowList.Minimise] for a list that is used once.
+func Minimise(f Flat, allow []string) Flat { return NewAllowList(allow).Minimise(f) }
 
 // Split parts a flat person into what is sealed as basic and as restricted.
 func Split(f Flat, custom CustomClasses) (basic, restricted Flat) {

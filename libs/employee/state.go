@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // Head is the clear head of every message in an employee's log. It holds
@@ -44,11 +46,14 @@ type State struct {
 	Pending    []Pending
 }
 
+// sealedBasic is the basic part as it is stored. Most leaves share their origin
+// with many others, so provenance names places in a list of origins.
 type sealedBasic struct {
-	Said       string            `json:"said,omitempty"`
-	Employee   Flat              `json:"employee"`
-	Provenance map[string]Origin `json:"provenance"`
-	Pending    []Pending         `json:"pending,omitempty"`
+	Said       string         `json:"said,omitempty"`
+	Employee   Flat           `json:"employee"`
+	Origins    []Origin       `json:"origins"`
+	Provenance map[string]int `json:"provenance"` // leaf → index in origins
+	Pending    []Pending      `json:"pending,omitempty"`
 }
 
 type sealedRestricted struct {
@@ -60,7 +65,17 @@ type sealedRestricted struct {
 // restricted is nil when nothing of that kind is known.
 func (s *State) Encode(custom CustomClasses) (head, basic, restricted []byte, err error) {
 	b, r := Split(s.Fields, custom)
-	open := sealedBasic{Said: s.Said, Employee: b, Provenance: s.Provenance}
+	open := sealedBasic{Said: s.Said, Employee: b, Provenance: make(map[string]int, len(s.Provenance))}
+	places := map[Origin]int{}
+	for leaf, o := range s.Provenance {
+		place, known := places[o]
+		if !known {
+			place = len(open.Origins)
+			places[o] = place
+			open.Origins = append(open.Origins, o)
+		}
+		open.Provenance[leaf] = place
+	}
 	closed := sealedRestricted{Employee: r}
 	for _, p := range s.Pending {
 		pb, pr := Split(p.Fields, custom)
@@ -86,31 +101,84 @@ func (s *State) Encode(custom CustomClasses) (head, basic, restricted []byte, er
 // DecodeState puts a state together again from the parts that were opened. A
 // nil restricted leaves those fields out.
 func DecodeState(head, basic, restricted []byte) (*State, error) {
-	s := &State{}
-	if err := json.Unmarshal(head, &s.Head); err != nil {
-		return nil, fmt.Errorf("head of an employee: %w", err)
+	s, err := DecodeFields(head, basic, restricted)
+	if err != nil {
+		return nil, err
 	}
-	var b sealedBasic
+	var b struct {
+		Origins    []Origin       `json:"origins"`
+		Provenance map[string]int `json:"provenance"`
+	}
 	if basic != nil {
-		if err := decode(basic, &b); err != nil {
+		if err := json.Unmarshal(basic, &b); err != nil {
 			return nil, fmt.Errorf("basic part of an employee: %w", err)
 		}
 	}
-	s.Said, s.Fields, s.Provenance, s.Pending = b.Said, b.Employee, b.Provenance, b.Pending
-	if s.Fields == nil {
-		s.Fields = Flat{}
+	s.Provenance = make(map[string]Origin, len(b.Provenance))
+	for leaf, place := range b.Provenance {
+		if place < 0 || place >= len(b.Origins) {
+			return nil, fmt.Errorf("basic part of an employee: the origin of a leaf is missing")
+		}
+		s.Provenance[leaf] = b.Origins[place]
 	}
-	if restricted != nil {
-		var r sealedRestricted
-		if err := decode(restricted, &r); err != nil {
-			return nil, fmt.Errorf("restricted part of an employee: %w", err)
+	for _, part := range [][]byte{basic, restricted} {
+		var p struct {
+			Pending []Pending `json:"pending"`
 		}
-		for leaf, v := range r.Employee {
-			s.Fields[leaf] = v
+		if raw := gjson.GetBytes(part, "pending"); !raw.Exists() {
+			continue
 		}
-		s.Pending = append(s.Pending, r.Pending...)
+		if err := decode(part, &p); err != nil {
+			return nil, fmt.Errorf("pending part of an employee: %w", err)
+		}
+		s.Pending = append(s.Pending, p.Pending...)
 	}
 	return s, nil
+}
+
+// DecodeFields is DecodeState without provenance and pending changes: what a
+// delivery reads for every change. The parts must be JSON that Encode wrote;
+// they were sealed by us, so they are not validated again.
+func DecodeFields(head, basic, restricted []byte) (*State, error) {
+	s := &State{Fields: make(Flat, 48)}
+	if err := json.Unmarshal(head, &s.Head); err != nil {
+		return nil, fmt.Errorf("head of an employee: %w", err)
+	}
+	if basic != nil {
+		s.Said = gjson.GetBytes(basic, "said").String()
+	}
+	for _, part := range [][]byte{basic, restricted} {
+		if err := s.Fields.read(part); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// read adds the leaves below `employee`. Nearly all are text, which needs no
+// general decoder.
+func (f Flat) read(part []byte) (err error) {
+	gjson.GetBytes(part, "employee").ForEach(func(leaf, v gjson.Result) bool {
+		switch v.Type {
+		case gjson.String:
+			f[leaf.String()] = v.String()
+		case gjson.Null:
+			f[leaf.String()] = nil
+		case gjson.True, gjson.False:
+			f[leaf.String()] = v.Bool()
+		case gjson.Number:
+			f[leaf.String()] = json.Number(v.Raw)
+		case gjson.JSON:
+			var value any
+			if err = decode([]byte(v.Raw), &value); err != nil {
+				err = fmt.Errorf("a leaf of an employee: %w", err)
+				return false
+			}
+			f[leaf.String()] = value
+		}
+		return true
+	})
+	return err
 }
 
 // decode keeps numbers as they were written, so that they compare as written.

@@ -207,7 +207,7 @@ const stopWithin = 15 * time.Second
 // which costs the next start a recovery but no committed row. Safe twice.
 func (s *Server) Stop() error {
 	defer func() { _ = s.lock.Close() }() // the kernel drops the lock either way
-	_ = s.proc.signal(syscall.SIGINT) // fast shutdown; SIGTERM would wait for every client to leave
+	_ = s.proc.signal(syscall.SIGINT)     // fast shutdown; SIGTERM would wait for every client to leave
 	select {
 	case <-s.proc.done:
 		return nil

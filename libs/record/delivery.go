@@ -21,6 +21,7 @@ const (
 	OutcomeAccepted    = "accepted"
 	OutcomeFailed      = "failed" // this attempt; another follows
 	OutcomeParked      = "parked"
+	OutcomeHeld        = "held" // nothing was sent, a person decides
 	OutcomeDead        = "dead"
 	OutcomeDiscarded   = "discarded"
 	OutcomeInterrupted = "interrupted"
@@ -107,10 +108,10 @@ func (c Codec) OpenDelivery(ctx context.Context, id string, e event.Event, restr
 	var d Delivery
 	env, err := c.Sealer.Open(ctx, id, e.ID()+"|"+e.Type(), e.Data(), parts...)
 	if err != nil {
-		return d, err
+		return d, foreign(err)
 	}
-	if err := json.Unmarshal(env.Head, &d); err != nil {
-		return d, fmt.Errorf("head of a delivery: %w", err)
+	if err := decode("head", e.Type(), env.Head, &d); err != nil {
+		return d, foreign(err)
 	}
 	for _, part := range [][]byte{env.Basic, env.Restricted} {
 		if part == nil {
@@ -120,7 +121,7 @@ func (c Codec) OpenDelivery(ctx context.Context, id string, e event.Event, restr
 		numbers := json.NewDecoder(bytes.NewReader(part))
 		numbers.UseNumber() // so that a body compares as it was written
 		if err := numbers.Decode(&s); err != nil {
-			return d, fmt.Errorf("sealed part of a delivery: %w", err)
+			return d, foreign(fmt.Errorf("sealed part of %s %w", e.Type(), errForm))
 		}
 		if s.Refs != nil {
 			d.Refs = s.Refs

@@ -11,11 +11,13 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -83,12 +85,10 @@ func (c Codec) Receive(ctx context.Context, source string, r connector.Record, n
 	if !json.Valid(body) {
 		return Message{}, fmt.Errorf("the record of %s is not JSON", source)
 	}
-	key, err := json.Marshal(r.Key)
+	sealed, err := raw(r.Key, one("body", body))
 	if err != nil {
 		return Message{}, err
 	}
-	sealed := make([]byte, 0, len(body)+len(key)+24) // by hand: Marshal would compact the vendor's bytes
-	sealed = append(append(append(append(append(sealed, `{"key":`...), key...), `,"body":`...), body...), '}')
 	return c.message(ctx, topology.RawRecord, source, r.Key,
 		c.Sealer.Token("record", source, r.Key, r.ID), event.RecordReceivedV1, seal.Envelope{Head: head, Restricted: sealed})
 }
@@ -166,20 +166,87 @@ func (c Codec) message(ctx context.Context, subject func(account, token string) 
 	return Message{subject(account, token), event.New(id, "/muster/"+c.Company+"/"+account, typ, data)}, nil
 }
 
+// open opens one part of a message and decodes it and the head. What is not
+// ours is a fault of class Record: it will never open.
 func (c Codec) open(ctx context.Context, token string, e event.Event, part seal.Part, head, sealed any) error {
 	env, err := c.Sealer.Open(ctx, token, e.ID()+"|"+e.Type(), e.Data(), part)
 	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(env.Head, head); err != nil {
-		return fmt.Errorf("head of %s: %w", e.Type(), err)
+		return foreign(err)
 	}
 	plain := env.Basic
 	if part == seal.Restricted {
 		plain = env.Restricted
 	}
-	if err := json.Unmarshal(plain, sealed); err != nil {
-		return fmt.Errorf("sealed part of %s: %w", e.Type(), err)
+	if err := decode("head", e.Type(), env.Head, head); err != nil {
+		return foreign(err)
+	}
+	return foreign(decode("sealed part", e.Type(), plain, sealed))
+}
+
+var errForm = errors.New("is not of its form")
+
+// decode keeps the decoder's own error out of the text, because it may quote a
+// value.
+func decode(what, typ string, data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s of %s %w", what, typ, errForm)
 	}
 	return nil
+}
+
+func foreign(err error) error {
+	if errors.Is(err, seal.ErrForeign) || errors.Is(err, errForm) {
+		return fault.New(fault.Record, "envelope", "%w", err)
+	}
+	return err
+}
+
+// raw packs a vendor's key with its bytes. By hand: Marshal would compact and
+// escape them.
+func raw(key string, fields ...rawField) (json.RawMessage, error) {
+	k, err := json.Marshal(key)
+	if err != nil {
+		return nil, err
+	}
+	size := len(k) + 16
+	for _, f := range fields {
+		size += len(f.name) + 4
+		for _, v := range f.values {
+			size += len(v) + 1
+		}
+	}
+	out := append(append(make([]byte, 0, size), `{"key":`...), k...)
+	for _, f := range fields {
+		if f.values == nil {
+			continue
+		}
+		out = append(append(append(out, `,"`...), f.name...), `":`...)
+		if f.list {
+			out = append(out, '[')
+		}
+		for i, v := range f.values {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(out, v...)
+		}
+		if f.list {
+			out = append(out, ']')
+		}
+	}
+	return append(out, '}'), nil
+}
+
+// rawField is one JSON value, or with list several; nil leaves it out.
+type rawField struct {
+	name   string
+	list   bool
+	values []json.RawMessage
+}
+
+func one(name string, v json.RawMessage) rawField {
+	if v == nil {
+		return rawField{}
+	}
+	return rawField{name: name, values: []json.RawMessage{v}}
 }

@@ -3,7 +3,6 @@ package record
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
@@ -61,7 +60,7 @@ func (c Codec) State(ctx context.Context, token string, s Statement) (Message, e
 	if err != nil {
 		return Message{}, err
 	}
-	sealed, err := json.Marshal(sealedStatement{s.Key, s.Whole, s.Partials})
+	sealed, err := raw(s.Key, one("whole", s.Whole), rawField{name: "partials", list: true, values: s.Partials})
 	if err != nil {
 		return Message{}, err
 	}
@@ -87,10 +86,7 @@ func StatementHead(e event.Event) (Statement, error) {
 	var s Statement
 	head, err := seal.Head(e.Data())
 	if err != nil {
-		return s, err
+		return s, foreign(err)
 	}
-	if err := json.Unmarshal(head, &s); err != nil {
-		return s, fmt.Errorf("head of a statement: %w", err)
-	}
-	return s, nil
+	return s, foreign(decode("head", e.Type(), head, &s))
 }

@@ -209,7 +209,7 @@ func (s *Sealer) open(ctx context.Context, part Part, owner, aad string, body []
 	}
 	plain, err := key.Open(nil, body[:nonceBytes], body[nonceBytes:], additional(part, owner, aad))
 	if err != nil {
-		return nil, fmt.Errorf("the sealed %s part does not belong to this message or was altered", part)
+		return nil, fmt.Errorf("the sealed %s part does not belong to this message or was altered: %w", part, ErrForeign)
 	}
 	return plain, nil
 }
@@ -220,7 +220,11 @@ func Head(data []byte) (json.RawMessage, error) {
 	return head, err
 }
 
-var errFormat = errors.New("not a sealed envelope")
+// ErrForeign says that the data is no envelope, or a sealed part does not belong to the
+// message or was altered. It will never open.
+var ErrForeign = errors.New("not of this seal")
+
+var errFormat = fmt.Errorf("not a sealed envelope: %w", ErrForeign)
 
 func split(data []byte) (head, rest []byte, err error) {
 	if len(data) < 2 || data[0] != formatV1 {

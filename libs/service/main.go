@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // Why a program could not do its work, for its exit code.
@@ -40,8 +44,17 @@ func ExitCode(err error) int {
 }
 
 // Main is the whole main function of a service. It runs until SIGINT or
-// SIGTERM and never returns; a second signal kills at once.
+// SIGTERM and never returns; a second signal kills at once. With the argument
+// `ready` it asks the same program that runs beside it whether it is ready, for
+// containers that have no other program to ask with.
 func Main(name string, run func(context.Context, Host) error) {
+	if len(os.Args) == 2 && os.Args[1] == "ready" {
+		err := askReady(name, os.Getenv)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		}
+		os.Exit(ExitCode(err))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
@@ -52,4 +65,29 @@ func Main(name string, run func(context.Context, Host) error) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 	}
 	os.Exit(ExitCode(err))
+}
+
+// askReady asks the service on this machine by the address it was given.
+func askReady(name string, getenv func(string) string) error {
+	kind, _, _ := strings.Cut(name, "-") // delivery-okta is a delivery
+	variable := "MUSTER_" + strings.ToUpper(kind) + "_ADDR"
+	_, port, err := net.SplitHostPort(getenv(variable))
+	if err != nil || port == "0" {
+		return fmt.Errorf("%w: %s names no port to ask at", ErrConfig, variable)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout+time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // the status says it
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %d", resp.StatusCode)
+	}
+	return nil
 }

@@ -44,7 +44,7 @@ import (
 type Host struct {
 	Getenv      func(string) string
 	Stdout      io.Writer                 // log lines; nil: nowhere
-	Clock       clock.Clock               // nil: the machine's
+	Clock       clock.Clock               // nil: the machine's, or with MUSTER_SANDBOX the one in the file MUSTER_CLOCK
 	Server      *bus.Server               // broker in this process; nil: MUSTER_NATS_URL
 	Seeds       map[string]string         // NKey seed by bus user, which is the service's name; else MUSTER_NATS_NKEY names a file
 	Company     *config.Company           // nil: read from MUSTER_CONFIG
@@ -95,6 +95,12 @@ func OpenBare(ctx context.Context, host Host, name string) (*Service, error) {
 	}
 	if host.Clock == nil {
 		host.Clock = clock.System{}
+		if file := host.Getenv("MUSTER_CLOCK"); file != "" {
+			if host.Getenv("MUSTER_SANDBOX") == "" {
+				return nil, fmt.Errorf("%w: MUSTER_CLOCK is for the sandbox alone: set MUSTER_SANDBOX too, or neither", ErrConfig)
+			}
+			host.Clock = clock.Follow(file)
+		}
 	}
 	level, err := telemetry.Level(host.Getenv("MUSTER_LOG_LEVEL"))
 	if err != nil {
@@ -144,6 +150,11 @@ func (s *Service) open(ctx context.Context) error {
 		company, problems := config.Load(set.folder, connectors.All)
 		if len(problems) > 0 {
 			return fmt.Errorf("%w: %s", ErrConfig, listed(problems))
+		}
+		if set.sandbox != "" {
+			if err := company.UseSandbox(set.sandbox); err != nil {
+				return fmt.Errorf("%w: MUSTER_SANDBOX: %w", ErrConfig, err)
+			}
 		}
 		s.Company = company
 	}
@@ -214,6 +225,7 @@ func (s *Service) Close() {
 
 type settings struct {
 	folder     string
+	sandbox    string // base URL of the fakes that stand for the vendors; "" for the vendors
 	natsURL    string
 	seed       secret.Value
 	masterKey  secret.Value
@@ -226,6 +238,7 @@ func loadSettings(host Host, name string) (settings, error) {
 	getenv := host.Getenv
 	e := NewEnv(getenv)
 	set := settings{
+		sandbox:    e.String("MUSTER_SANDBOX", ""),
 		natsURL:    e.String("MUSTER_NATS_URL", ""),
 		masterKey:  e.Secret("MUSTER_MASTER_KEY"),
 		durability: e.String("MUSTER_DURABILITY", "fsync", "fsync", "replicated", "os"),

@@ -30,7 +30,7 @@ type Message struct {
 // StartSend begins the span `send {template}` of one published message. The
 // message carries this span's context, see [Traceparent].
 func StartSend(ctx context.Context, tracer trace.Tracer, m Message, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
-	return tracer.Start(ctx, "send "+m.Template,
+	return tracer.Start(ctx, "send "+m.Template, //nolint:spancheck // the caller ends it
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(m.attributes("send", semconv.MessagingOperationTypeSend)...),
 		trace.WithAttributes(attrs...))
@@ -40,7 +40,7 @@ func StartSend(ctx context.Context, tracer trace.Tracer, m Message, attrs ...att
 // The lanes handle single messages, so the sender's span is the parent: ctx
 // has it by [Extract]. links lead to earlier attempts.
 func StartProcess(ctx context.Context, tracer trace.Tracer, m Message, links []trace.Link, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
-	return tracer.Start(ctx, "process "+m.Template,
+	return tracer.Start(ctx, "process "+m.Template, //nolint:spancheck // the caller ends it
 		trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithAttributes(m.attributes("process", semconv.MessagingOperationTypeProcess)...),
 		trace.WithAttributes(attrs...),

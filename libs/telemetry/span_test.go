@@ -69,7 +69,7 @@ func TestOneTraceAcrossTwoServices(t *testing.T) {
 	}
 	got := map[attribute.Key]string{}
 	for _, a := range p.Attributes() {
-		got[a.Key] = a.Value.Emit()
+		got[a.Key] = a.Value.String()
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("attributes\n got %v\nwant %v", got, want)

@@ -17,6 +17,9 @@ import (
 	"github.com/muster-hr/muster/services/delivery/internal/deliver"
 )
 
+// addr is the setting with the address of health and metrics.
+const addr = "MUSTER_DELIVERY_ADDR"
+
 // Name is the service's name for one target on the bus, in traces and in logs.
 func Name(target string) string { return "delivery-" + target }
 
@@ -41,6 +44,10 @@ func RunTarget(target string) func(context.Context, service.Host) error {
 		if to == nil {
 			return fmt.Errorf("%w: there is no targets/%s.yaml", service.ErrConfig, target)
 		}
+		if to.Paused { // as somebody wanted it, so ready; the changes wait in PEOPLE
+			svc.Log.WarnContext(ctx, "the target is paused: nothing is delivered", "target", target)
+			return svc.Run(ctx, addr, nil)
+		}
 		sink, err := open(svc, to)
 		if err != nil {
 			return fmt.Errorf("%w: target %s: %w", service.ErrConfig, target, err)
@@ -52,7 +59,7 @@ func RunTarget(target string) func(context.Context, service.Host) error {
 		if err != nil {
 			return err
 		}
-		return svc.Run(ctx, "MUSTER_DELIVERY_ADDR", nil, d.Run)
+		return svc.Run(ctx, addr, nil, d.Run)
 	}
 }
 

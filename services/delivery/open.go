@@ -11,6 +11,9 @@ import (
 
 // open builds a target's sink with its own connections, spans and dial guard.
 func open(svc *service.Service, to *config.Target) (connector.Sink, error) {
+	if to.Type.Sink == nil {
+		return nil, fmt.Errorf("the connector %s cannot be written to", to.Connector)
+	}
 	account, err := svc.Company.Account(&to.Account, config.ForAPI, svc.Getenv)
 	if err != nil {
 		return nil, err
@@ -20,8 +23,5 @@ func open(svc *service.Service, to *config.Target) (connector.Sink, error) {
 		BaseURL: to.BaseURL, InFlight: to.Limits.InFlight, AllowPrivate: to.AllowPrivate, Timeout: to.Limits.Timeout, Tracer: svc.Telemetry.TracerProvider,
 	})
 	account.Team = team{svc.Bus}
-	if to.Type.Sink == nil {
-		return nil, fmt.Errorf("the connector %s cannot be written to", to.Connector)
-	}
 	return to.Type.Sink(account)
 }

@@ -16,15 +16,21 @@ import (
 
 func (o *output) up() *cobra.Command {
 	var dir, data, addresses string
-	var sandbox bool
+	var sandbox, processes bool
 	c := &cobra.Command{
-		Use: "up", Short: "Start every service in one process", Args: maximum(0),
+		Use: "up", Short: "Start every service, in one process or each in its own", Args: maximum(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			company, err := load(dir)
 			if err != nil {
 				return err
 			}
-			s, err := up.Start(cmd.Context(), up.Options{Company: company, Data: data, Sandbox: sandbox, AddressesFile: addresses, Getenv: o.Getenv, Log: o.Stderr})
+			options := up.Options{Company: company, Data: data, Sandbox: sandbox, AddressesFile: addresses, Getenv: o.Getenv, Log: o.Stderr}
+			if processes {
+				if options.Program, err = os.Executable(); err != nil {
+					return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
+				}
+			}
+			s, err := up.Start(cmd.Context(), options)
 			if err != nil {
 				return err
 			}
@@ -37,6 +43,7 @@ func (o *output) up() *cobra.Command {
 	c.Flags().StringVar(&dir, "config", "deploy/acme", "the company's folder")
 	c.Flags().StringVar(&data, "data", ".muster", "folder for keys, streams and the database")
 	c.Flags().BoolVar(&sandbox, "sandbox", false, "use fakes instead of the vendors")
+	c.Flags().BoolVar(&processes, "processes", false, "run each service and the broker as a process of its own, which is started again when it ends")
 	c.Flags().StringVar(&addresses, "addresses", "", "write the addresses to this file too")
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/muster-hr/muster/libs/clock"
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connectors"
 	"github.com/muster-hr/muster/libs/service"
@@ -22,7 +23,7 @@ const Name = "sandbox"
 
 // Options are for `muster up`, which shares a clock with all services.
 type Options struct {
-	SetClock func(time.Time) bool // moves all services; nil: the clock cannot be moved
+	SetClock func(time.Time) bool // moves all services; nil: the clock in the file MUSTER_CLOCK, else it cannot be moved
 	Ingress  func() string        // base URL of ingress; nil: MUSTER_INGRESS_URL
 }
 
@@ -52,7 +53,11 @@ func RunWith(o Options) func(context.Context, service.Host) error {
 		if ingress == nil {
 			ingress = func() string { return host.Getenv("MUSTER_INGRESS_URL") }
 		}
-		stage := play.New(company, play.Options{Now: svc.Clock.Now, SetClock: o.SetClock, Ingress: ingress, Log: svc.Log})
+		set := o.SetClock
+		if shared, ok := svc.Clock.(*clock.File); set == nil && ok {
+			set = shared.Set
+		}
+		stage := play.New(company, play.Options{Now: svc.Clock.Now, SetClock: set, Ingress: ingress, Log: svc.Log})
 		return svc.Run(ctx, "MUSTER_SANDBOX_ADDR", stage, stage.Run)
 	}
 }

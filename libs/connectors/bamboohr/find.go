@@ -90,18 +90,48 @@ func (s sink) inserted(ctx context.Context, d connector.Delivery) ([]string, err
 // pageSize of the employee list.
 const pageSize = 100
 
-// listed lists the employees of the same family name who may be the person:
-// same e-mail, same number, or same given name. `GET /employees` filters by
-// names only, and people who left or have not started are in it.
+// listed gives the employees of the same family name who may be the person:
+// same e-mail, same number, or, as far as they are few, same given name. The
+// latter would be found only by our own id, which without an attempt that was
+// interrupted is there only if our own memory was lost.
 func (s sink) listed(ctx context.Context, d connector.Delivery) ([]string, error) {
 	family := text(d.Body, "lastName")
 	if family == "" {
 		return nil, nil
 	}
+	people, known := s.seen.get(family, s.now())
+	if !known || !d.Since.IsZero() {
+		var pages int
+		var err error
+		if people, pages, err = s.list(ctx, family); err != nil {
+			return nil, err
+		}
+		if pages > 1 { // a single page costs one call and is never stale
+			s.seen.put(family, people, s.now())
+		}
+	}
+	var ids, named []string
+	for _, p := range people {
+		switch {
+		case p.matches(d.Match):
+			ids = append(ids, p.id)
+		case strings.EqualFold(p.given, text(d.Body, "firstName")):
+			named = append(named, p.id)
+		}
+	}
+	if d.Since.IsZero() && len(named) > namesakes {
+		named = named[len(named)-namesakes:] // any would do; later ones are younger if the list is in order
+	}
+	return append(ids, named...), nil
+}
+
+// list reads all pages of the people whose family name holds this one. `GET
+// /employees` filters by names only, and people who left or have not started
+// are in it.
+func (s sink) list(ctx context.Context, family string) (people []listed, pages int, err error) {
 	query := url.Values{
 		"filter[lastName]": {family}, "fields": {"workEmail,employeeNumber"}, "page[limit]": {strconv.Itoa(pageSize)},
 	}
-	var ids []string
 	for {
 		var page struct {
 			Data []struct {
@@ -114,17 +144,17 @@ func (s sink) listed(ctx context.Context, d connector.Delivery) ([]string, error
 			} `json:"_links"`
 		}
 		if _, err := s.get(ctx, call{path: "/employees", template: "/employees", query: query}, &page); err != nil {
-			return nil, err
+			return nil, pages, err
 		}
+		pages++
 		for _, e := range page.Data {
-			id, ok := idText(e.EmployeeID)
-			if ok && (e.matches(d.Match) || strings.EqualFold(e.FirstName, text(d.Body, "firstName"))) {
-				ids = append(ids, id)
+			if id, ok := idText(e.EmployeeID); ok {
+				people = append(people, listed{id, e.FirstName, e.identity})
 			}
 		}
 		next := cursorOf(page.Links.Next)
 		if next == "" || next == query.Get("page[after]") {
-			return ids, nil
+			return people, pages, nil
 		}
 		query.Set("page[after]", next)
 	}

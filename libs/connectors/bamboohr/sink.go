@@ -26,6 +26,7 @@ type sink struct {
 	rehire      string
 	overlap     time.Duration
 	consistency time.Duration
+	seen        *listings
 }
 
 func newSink(a connector.Account) (connector.Sink, error) {
@@ -34,7 +35,7 @@ func newSink(a connector.Account) (connector.Sink, error) {
 		return nil, err
 	}
 	s := sink{
-		client: c, ourField: a.Text("our_id_field"), overlap: overlap(a), consistency: a.Duration("consistency"),
+		client: c, ourField: a.Text("our_id_field"), overlap: overlap(a), consistency: a.Duration("consistency"), seen: &listings{},
 		terminated: a.Text("terminated_label"), rehire: a.Text("rehire_label"),
 	}
 	if s.terminated == "" {
@@ -65,6 +66,7 @@ func (s sink) Apply(ctx context.Context, d connector.Delivery, p connector.Progr
 	refs, sent, err := s.create(ctx, d, p)
 	if f := fault.Of(err); f != nil && f.Reason == "exists" {
 		// Somebody has this e-mail. If it is our own lost create, go on with it.
+		s.seen.drop(text(d.Body, "lastName")) // it does not know a create whose answer was lost
 		own, _, findErr := s.search(ctx, d)
 		if findErr != nil {
 			return connector.Receipt{}, findErr
@@ -117,6 +119,7 @@ func (s sink) create(ctx context.Context, d connector.Delivery, p connector.Prog
 		// Created, but unknown as whom: the next attempt looks for it first.
 		return nil, nil, fault.New(fault.Transient, "location", "the employee was created, and the answer does not say with which id")
 	}
+	s.seen.add(text(d.Body, "lastName"), listed{id, text(d.Body, "firstName"), identity{text(d.Body, "workEmail"), text(d.Body, "employeeNumber")}})
 	refs := s.refs(id, d.ID)
 	if text(d.Body, "terminationDate") == "" {
 		return refs, sent, nil

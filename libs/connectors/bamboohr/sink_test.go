@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -303,6 +304,70 @@ func TestFindPagesToTheEnd(t *testing.T) {
 	}
 	if g.Calls != 4 { // three pages, one candidate
 		t.Errorf("%d calls", g.Calls)
+	}
+}
+
+// TestImportIsCheap: looking for a person before each create of an import costs
+// about one call each, however many have the same name, and still finds who was
+// there and who was created just now.
+func TestImportIsCheap(t *testing.T) {
+	const people = 3 * pageSize
+	for name, family := range map[string]func(int) string{
+		"different names": func(i int) string { return "Lis" + string(rune('a'+i%26)) + strconv.Itoa(i) },
+		"one name":        func(int) string { return "Lis" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newTarget(t, nil)
+			there := do(t, g.Vendor, "hire", map[string]any{"given": "Ola", "family": family(0), "work_email": "there@x.example"})
+			person := func(i int) connector.Delivery {
+				d := hired()
+				d.ID = "01J9ZQ7M2K4T6V8X0A2C4E" + strconv.Itoa(1000+i)
+				mail := "p" + strconv.Itoa(i) + "@x.example"
+				d.Match = connector.Match{WorkEmail: mail}
+				d.Body["lastName"], d.Body["workEmail"] = family(i), mail
+				delete(d.Body, "employeeNumber")
+				return d
+			}
+			g.Calls = 0
+			for i := range people {
+				d := person(i)
+				if found, err := g.Find(t.Context(), d); err != nil || len(found) != 0 {
+					t.Fatalf("person %d: found %v, %v", i, found, err)
+				}
+				if _, err := g.Apply(t.Context(), d, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// A list and a create each; of one name also the namesakes that are
+			// looked at, and the pages until several of them are remembered.
+			limit := 2 * people
+			if name == "one name" {
+				limit = (1 + namesakes + 1) * people
+			}
+			if g.Calls > limit {
+				t.Errorf("%d calls for %d people, want at most %d", g.Calls, people, limit)
+			}
+			for i, want := range map[int]string{people - 1: strconv.Itoa(4132 + people), people / 2: strconv.Itoa(4132 + people/2 + 1)} {
+				d := person(i)
+				d.ID = "01OTHERMEMORY" // ours was lost: the e-mail must do, and the id that is there is another's
+				if found, err := g.Find(t.Context(), d); err != nil || len(found) != 0 {
+					t.Errorf("person %d of another id of ours: %v, %v", i, found, err)
+				}
+				if found, err := g.Find(t.Context(), person(i)); err != nil || len(found) != 1 || found[0].Refs["id"] != want {
+					t.Errorf("person %d: found %v, %v; want %s", i, found, err, want)
+				}
+			}
+			d := person(0)
+			d.Match.WorkEmail = "there@x.example"
+			found, err := g.Find(t.Context(), d)
+			if err != nil || len(found) != 1 || found[0].Refs["id"] == there {
+				t.Errorf("our own id does not beat the e-mail: %v, %v", found, err)
+			}
+			d.ID = "01NEW"
+			if found, err := g.Find(t.Context(), d); err != nil || len(found) != 1 || found[0].Refs["id"] != there || !found[0].Sure {
+				t.Errorf("who was there before: %v, %v; want %s", found, err, there)
+			}
+		})
 	}
 }
 

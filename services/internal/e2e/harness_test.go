@@ -58,10 +58,14 @@ type addresses struct {
 	APIToken string `json:"api_token"`
 	NATS     struct {
 		URL   string            `json:"url"`
+		PID   int               `json:"pid"`
 		NKeys map[string]string `json:"nkeys"`
 	} `json:"nats"`
-	Services map[string]struct{ URL string } `json:"services"`
-	Sources  map[string]struct {
+	Services map[string]struct {
+		URL string `json:"url"`
+		PID int    `json:"pid"`
+	} `json:"services"`
+	Sources map[string]struct {
 		Webhook string `json:"webhook"`
 		Secret  string `json:"secret"`
 	} `json:"sources"`

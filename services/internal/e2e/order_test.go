@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -15,9 +12,7 @@ import (
 func (s *system) push(key string, seq int, department string) {
 	s.t.Helper()
 	body := fmt.Appendf(nil, `{"id":%q,"seq":%d,"department":%q}`, key, seq, department)
-	mac := hmac.New(sha256.New, []byte(s.Sources["hr"].Secret))
-	mac.Write(body)
-	h := http.Header{"X-Signature": {hex.EncodeToString(mac.Sum(nil))}}
+	h := s.sign(body)
 	s.until(fmt.Sprintf("version %d to be accepted", seq), 10*time.Second, func() bool {
 		return s.call(http.MethodPost, s.Sources["hr"].Webhook, h, body, nil) == http.StatusAccepted
 	})

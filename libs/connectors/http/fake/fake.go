@@ -12,13 +12,16 @@
 // The first segment may be any word. A call with an idempotency key that was
 // seen is answered as the first time and has no effect.
 //
-// Settings: "authorization" (the header that is demanded, unset: none),
-// "idempotency" (name of the header, default Idempotency-Key), "stale_for" (how
-// long a write stays invisible to GET with a query, a Go duration).
+// Settings: "authorization" (the header that is demanded), or as in a target's
+// file "auth" (bearer, basic, or header with "auth.header") with the secret in
+// "api"; without either nobody is asked. "idempotency" (name of the header,
+// default Idempotency-Key; "header NAME" as in a target's file), "stale_for"
+// (how long a write stays invisible to GET with a query, a Go duration).
 package fake
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,7 +75,7 @@ func (v *receiver) Do(_ context.Context, verb string, _ map[string]any) (map[str
 
 // ServeHTTP is the API.
 func (v *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if want := v.o.Settings["authorization"]; want != "" && r.Header.Get("Authorization") != want {
+	if header, want := v.credential(); want != "" && r.Header.Get(header) != want {
 		send(w, answer{status: http.StatusUnauthorized, body: problem("not authorized")})
 		return
 	}
@@ -83,7 +86,7 @@ func (v *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	header := v.o.Settings["idempotency"]
+	header := strings.TrimSpace(strings.TrimPrefix(v.o.Settings["idempotency"], "header "))
 	if header == "" {
 		header = "Idempotency-Key"
 	}
@@ -99,6 +102,26 @@ func (v *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.seen[key] = a
 	}
 	send(w, a)
+}
+
+// credential is the header that is demanded, and its value; "" for none.
+func (v *receiver) credential() (header, value string) {
+	s := v.o.Settings
+	if s["authorization"] != "" {
+		return "Authorization", s["authorization"]
+	}
+	if s["api"] == "" {
+		return "", ""
+	}
+	switch s["auth"] {
+	case "bearer":
+		return "Authorization", "Bearer " + s["api"]
+	case "basic":
+		return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(s["api"]))
+	case "header":
+		return s["auth.header"], s["api"]
+	}
+	return "", ""
 }
 
 func (v *receiver) answer(r *http.Request, raw []byte) answer {

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -80,7 +81,52 @@ func TestKeysAreRemembered(t *testing.T) {
 	if w := call(v, "POST", "/people", `{}`); w.Code != http.StatusUnauthorized {
 		t.Errorf("without a credential: %d", w.Code)
 	}
-	if _, err := v.Do(t.Context(), "hire", nil); err != fake.ErrUnknownVerb("hire") {
+	if _, err := v.Do(t.Context(), "hire", nil); !errors.Is(err, fake.ErrUnknownVerb("hire")) {
 		t.Errorf("Do: %v", err)
+	}
+}
+
+// TestCredentialOfATarget: with what a target's file says, a call with another
+// credential, or none, is refused and has no effect.
+func TestCredentialOfATarget(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		settings map[string]string
+		header   string
+		value    string
+	}{
+		{"bearer", map[string]string{"auth": "bearer", "api": "t-1"}, "Authorization", "Bearer t-1"},
+		{"basic", map[string]string{"auth": "basic", "api": "u:p"}, "Authorization", "Basic dTpw"},
+		{"header", map[string]string{"auth": "header", "auth.header": "X-Key", "api": "t-1"}, "X-Key", "t-1"},
+		{"authorization", map[string]string{"authorization": "Token 1", "auth": "bearer", "api": "t-1"}, "Authorization", "Token 1"},
+		{"none", map[string]string{"auth": "none", "api": "t-1"}, "", ""},
+		{"no secret", map[string]string{"auth": "bearer"}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := New(fake.Options{Settings: c.settings})
+			want := map[bool]int{true: 201, false: 401}[c.header == ""]
+			if got := call(v, "PUT", "/people/1", `{}`).Code; got != want {
+				t.Errorf("without: %d, want %d", got, want)
+			}
+			if c.header == "" {
+				return
+			}
+			if got := call(v, "PUT", "/people/1", `{}`, c.header, c.value+"x").Code; got != 401 {
+				t.Errorf("with another: %d", got)
+			}
+			if got := call(v, "PUT", "/people/1", `{}`, c.header, c.value).Code; got != 201 {
+				t.Errorf("with the right one: %d", got)
+			}
+		})
+	}
+}
+
+// TestIdempotencyAsInAFile takes the words of a target's file.
+func TestIdempotencyAsInAFile(t *testing.T) {
+	v := New(fake.Options{Settings: map[string]string{"idempotency": "header X-Once"}})
+	for range 2 {
+		if got := call(v, "POST", "/people", `{}`, "X-Once", "k").Header().Get("Location"); got != "/people/r-1" {
+			t.Errorf("made %s", got)
+		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/telemetry"
@@ -65,7 +66,6 @@ type Deliverer struct {
 	parking      *parking
 	limiter      *rate.Limiter
 	breaker      breaker
-	pause        func(time.Duration)
 }
 
 // memoryCache is how many employees' last outcomes are kept at hand.
@@ -81,6 +81,7 @@ func New(d Deps) (*Deliverer, error) {
 	if r := d.Target.Limits.Rate; r > 0 {
 		v.limiter = rate.NewLimiter(rate.Limit(r), max(1, d.Target.Limits.Burst))
 	}
+	v.breaker.first, v.breaker.show = d.Target.Retry.First, d.Metrics.Breaker
 	var err error
 	v.memory, err = lru.New[string, *record.Delivery](memoryCache)
 	return v, err
@@ -88,8 +89,22 @@ func New(d Deps) (*Deliverer, error) {
 
 // Run follows the employees until ctx ends, then finishes what it holds.
 func (d *Deliverer) Run(ctx context.Context) error {
-	if err := d.recall(ctx); err != nil {
+	lanes, err := d.open(ctx)
+	if err == nil {
+		return lanes.Run(ctx)
+	}
+	select {
+	case <-ctx.Done():
+		return nil // ended before it began
+	default:
 		return err
+	}
+}
+
+// open recalls who is parked and opens what is to be followed.
+func (d *Deliverer) open(ctx context.Context) (*bus.Lanes, error) {
+	if err := d.recall(ctx); err != nil {
+		return nil, err
 	}
 	name := d.Target.Name
 	var feeds []*bus.Feed
@@ -100,15 +115,15 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	} {
 		f, err := d.Bus.Feed(ctx, o)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		feeds = append(feeds, f)
 	}
 	lanes := bus.NewLanes(bus.LaneOptions{
 		Feeds: feeds[:1], Priority: feeds[1:], InFlight: d.Target.Limits.InFlight, Coalesce: !d.event, Handle: d.Handle,
 	})
-	d.pause = lanes.Pause
-	return lanes.Run(ctx)
+	d.breaker.pause = lanes.Pause
+	return lanes, nil
 }
 
 // Handle takes the next messages of one employee. All but the last were
@@ -120,94 +135,108 @@ func (d *Deliverer) Handle(ctx context.Context, batch []bus.In, attempt int) bus
 		return bus.Verdict{}
 	}
 	id := topology.Last(in.Subject)
-	var err error
+	leaver := in.Stream == topology.People && topology.Token(in.Subject, 1) == "leaver"
+	_, parked := d.parking.get(id)
 	switch {
-	case in.Stream == topology.Parked:
-		return d.due(ctx, id, attempt)
-	case d.parking.holds(id):
-		err = d.follow(ctx, id, batch)
-	case topology.Token(in.Subject, 1) == "leaver":
-		if d.event {
-			return bus.Verdict{} // order first: the change itself is in the backlog
+	case leaver && d.event:
+		return bus.Verdict{} // order first: the change itself is in the backlog
+	case in.Stream == topology.Parked, leaver && parked:
+		return d.due(ctx, id)
+	case parked:
+		return d.follow(ctx, id, batch)
+	}
+	if !d.event {
+		// The message only says that there is something to do. After a crash the
+		// older ones come again first, and the target may have the newest already.
+		newest, err := d.Bus.Last(ctx, topology.People, topology.Employee(id))
+		if errors.Is(err, bus.ErrNotFound) {
+			return bus.Verdict{}
 		}
-		return d.deliver(ctx, id, nil, attempt)
-	default:
-		return d.deliver(ctx, id, batch, attempt)
-	}
-	if err != nil {
-		return bus.Verdict{Retry: time.Second}
-	}
-	return bus.Verdict{}
-}
-
-// deliver makes one attempt and says what its end means for the lane. Without
-// a batch the employee's newest state is read.
-func (d *Deliverer) deliver(ctx context.Context, id string, batch []bus.In, attempt int) bus.Verdict {
-	in, err := d.newest(ctx, id, batch)
-	if errors.Is(err, bus.ErrNotFound) {
-		return bus.Verdict{}
-	}
-	if err == nil {
-		err = d.attempt(ctx, in, versions(batch), attempt)
-	}
-	return d.verdict(ctx, id, in, attempt, err)
-}
-
-func (d *Deliverer) newest(ctx context.Context, id string, batch []bus.In) (bus.In, error) {
-	if len(batch) > 0 {
-		return batch[len(batch)-1], nil
-	}
-	return d.Bus.Last(ctx, topology.People, topology.Employee(id))
-}
-
-// versions are those that a newer one in the same batch overtook.
-func versions(batch []bus.In) []uint64 {
-	var out []uint64
-	for _, in := range batch[:max(0, len(batch)-1)] {
-		var h employee.Head
-		if head, err := seal.Head(in.Event.Data()); err == nil && json.Unmarshal(head, &h) == nil {
-			out = append(out, h.Version)
+		if err != nil {
+			return bus.Verdict{Retry: ourPause}
 		}
+		in = newest
 	}
-	return out
+	m, err := d.attempt(ctx, in)
+	v, _ := d.verdict(ctx, try{id: id, in: in, m: m, attempt: attempt}, err)
+	return v
 }
 
 // attempt is one delivery from the state to its outcome. It returns nil when
-// nothing more is to be done for this version.
-func (d *Deliverer) attempt(ctx context.Context, in bus.In, superseded []uint64, attempt int) (err error) {
+// nothing more is to be done for this version, and what a further record about
+// it repeats.
+func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, err error) {
 	id := topology.Last(in.Subject)
 	mem, err := d.recollect(ctx, id)
 	if err != nil {
-		return err
+		return m, err
 	}
+	h, err := headOf(in)
+	m = d.begin(mem, id, in, h)
+	if err != nil || h.Version <= mem.Done {
+		return m, err
+	}
+	var links []trace.Link
+	if sc := trace.SpanContextFromContext(telemetry.Extract(ctx, mem.Trace)); m.Attempt > 1 && sc.IsValid() {
+		links = append(links, trace.Link{SpanContext: sc})
+	}
+	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), d.Tracer, telemetry.Message{
+		Stream: topology.People, Template: "hr.employee.{id}", ID: in.Event.ID(), Consumer: topology.DeliveryPeople(d.Target.Name), Attempt: m.Attempt,
+	}, links)
+	defer func() { telemetry.End(span, err) }()
+	m.Trace = telemetry.Traceparent(ctx)
+	if !d.event {
+		for v := mem.Done + 1; v < h.Version; v++ { // those that the newest one stands for
+			m.Superseded = append(m.Superseded, v)
+		}
+	}
+
+	if mem.Outcome == record.OutcomeIntended {
+		if err := d.interrupted(ctx, mem); err != nil {
+			return m, err
+		}
+	}
+	j := &job{mem: &m, event: d.event, begun: time.Now()}
+	if ok, err := d.prepare(ctx, j, in, h); err != nil || !ok {
+		return m, err
+	}
+	switch { // m is what j changes: it is given back as it is after that
+	case j.held:
+		err = d.conclude(ctx, j, record.OutcomeHeld)
+	case j.same():
+		err = d.conclude(ctx, j, record.OutcomeUnchanged)
+	case j.integration.Mode == config.ModeShadow:
+		m.Reason = "shadow"
+		err = d.conclude(ctx, j, record.OutcomeDiscarded)
+	default:
+		err = d.write(ctx, j)
+	}
+	return m, err
+}
+
+// begin is the record of a new attempt: what is known about the employee at
+// this target, and whose turn it is now.
+func (d *Deliverer) begin(mem *record.Delivery, id string, in bus.In, h employee.Head) record.Delivery {
+	number := 1
+	if mem.Event == in.Event.ID() && mem.Version == h.Version {
+		number = mem.Attempt + 1 // also after a restart
+	}
+	return record.Delivery{
+		Target: d.Target.Name, Employee: id, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version,
+		Attempt: number, AcceptedAt: h.AcceptedAt, Config: d.Company.Version,
+		Done: mem.Done, Digest: mem.Digest, Status: mem.Status, Uncertain: mem.Uncertain, Refs: mem.Refs, Body: mem.Body,
+		Integration: mem.Integration,
+	}
+}
+
+func headOf(in bus.In) (employee.Head, error) {
 	var h employee.Head
 	raw, err := seal.Head(in.Event.Data())
 	if err == nil {
 		err = json.Unmarshal(raw, &h)
 	}
-	if err != nil || h.Version <= mem.Done {
-		return err
+	if err != nil {
+		return h, fault.New(fault.Record, "head", "the head of an employee's message cannot be read")
 	}
-	var links []trace.Link
-	if sc := trace.SpanContextFromContext(telemetry.Extract(ctx, mem.Trace)); attempt > 1 && sc.IsValid() {
-		links = append(links, trace.Link{SpanContext: sc})
-	}
-	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), d.Tracer, telemetry.Message{
-		Stream: topology.People, Template: "hr.employee.{id}", ID: in.Event.ID(), Consumer: topology.DeliveryPeople(d.Target.Name), Attempt: attempt,
-	}, links)
-	defer func() { telemetry.End(span, err) }()
-
-	if mem.Outcome == record.OutcomeIntended {
-		if err := d.interrupted(ctx, mem); err != nil {
-			return err
-		}
-	}
-	j, err := d.prepare(ctx, in, h, mem, superseded, attempt)
-	if err != nil || j == nil {
-		return err
-	}
-	if j.same() {
-		return d.conclude(ctx, j, record.OutcomeUnchanged)
-	}
-	return d.write(ctx, j)
+	return h, nil
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
-	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
@@ -25,6 +24,8 @@ type parking struct {
 	spots map[string]spot
 }
 
+// spot is where one employee waits. Its times are the machine's, as the
+// wake-ups are: how long a target fails has nothing to do with business days.
 type spot struct {
 	Target   string    `json:"target"`
 	Employee string    `json:"employee"`
@@ -35,17 +36,11 @@ type spot struct {
 
 func newParking() *parking { return &parking{spots: map[string]spot{}} }
 
-func (p *parking) holds(id string) bool {
+func (p *parking) get(id string) (s spot, parked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.spots[id]
-	return ok
-}
-
-func (p *parking) get(id string) spot {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.spots[id]
+	s, parked = p.spots[id]
+	return s, parked
 }
 
 // set takes or frees a spot and gives the number of those taken.
@@ -63,20 +58,23 @@ func (p *parking) set(id string, s *spot) int {
 // recall reads who is parked and makes sure that each has a wake-up: a crash
 // may have come between the two.
 func (d *Deliverer) recall(ctx context.Context) error {
-	var ids []string
+	var parked []spot
 	err := d.Bus.EachLast(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, "*"), func(in bus.In) error {
-		id := topology.Last(in.Subject)
-		d.parking.set(id, &spot{Target: d.Target.Name, Employee: id, Since: in.At, Reason: "restart"})
-		ids = append(ids, id)
+		s := spot{Target: d.Target.Name, Employee: topology.Last(in.Subject), Since: in.At, Reason: "restart"}
+		if d.event {
+			s.Since = time.Time{} // each change has its own, see exhausted
+		}
+		parked = append(parked, s)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := d.wake(ctx, d.parking.get(id)); err != nil {
+	for _, s := range parked {
+		if err := d.wake(ctx, s); err != nil {
 			return err
 		}
+		d.Metrics.Parked(d.parking.set(s.Employee, &s))
 	}
 	return nil
 }
@@ -84,57 +82,71 @@ func (d *Deliverer) recall(ctx context.Context) error {
 // park moves an employee out of the lane, in order: a marker for a state-like
 // target, which reads the newest state when it wakes, the change itself for an
 // event-like one.
-func (d *Deliverer) park(ctx context.Context, id string, in bus.In, f *fault.Error) error {
-	s := spot{Target: d.Target.Name, Employee: id, Since: d.Clock.Now(), Reason: f.Reason}
-	if err := d.store(ctx, s, in); err != nil {
+func (d *Deliverer) park(ctx context.Context, t try, f *fault.Error) error {
+	s := spot{Target: d.Target.Name, Employee: t.id, Since: time.Now().UTC(), Reason: f.Reason}
+	if err := d.store(ctx, s, t.in); err != nil {
 		return err
 	}
-	mem, err := d.recollect(ctx, id)
-	if err != nil {
-		return err
-	}
-	m := *mem
-	head, err := headOf(in)
-	if err != nil {
-		return err
-	}
-	m.Target, m.Employee, m.Event, m.Type, m.Version = d.Target.Name, id, in.Event.ID(), in.Event.Type(), head.Version
-	m.Class, m.Reason, m.Outcome, m.At, m.Config = f.Class.String(), f.Reason, record.OutcomeParked, d.Clock.Now(), d.Company.Version
+	m := t.m
+	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
+	m.Outcome, m.At = record.OutcomeParked, d.Clock.Now()
 	if err := d.remember(ctx, m); err != nil {
 		return err
 	}
 	if err := d.wake(ctx, s); err != nil {
 		return err
 	}
-	d.Metrics.Parked(d.parking.set(id, &s))
+	d.Metrics.Parked(d.parking.set(t.id, &s))
 	return nil
+}
+
+// parkAgain waits for one more wake-up.
+func (d *Deliverer) parkAgain(ctx context.Context, s spot, f *fault.Error) error {
+	s.Attempts++
+	s.Reason = f.Reason
+	if err := d.wake(ctx, s); err != nil {
+		return err
+	}
+	d.parking.set(s.Employee, &s)
+	return nil
+}
+
+// exhausted tells whether what was tried is tried for longer than the budget: a
+// state since it was parked, a change since it was or since the one before it
+// was given up.
+func (d *Deliverer) exhausted(t try) bool {
+	since := t.spot.Since
+	if d.event && t.in.At.After(since) {
+		since = t.in.At
+	}
+	return time.Since(since) > d.Target.Retry.Budget
 }
 
 // follow puts changes behind those of the same employee that are parked.
-func (d *Deliverer) follow(ctx context.Context, id string, batch []bus.In) error {
+func (d *Deliverer) follow(ctx context.Context, id string, batch []bus.In) bus.Verdict {
 	if !d.event {
-		return nil // the marker stands for the newest state, whichever that is
+		return bus.Verdict{} // the marker stands for the newest state, whichever that is
 	}
+	s, _ := d.parking.get(id)
 	for _, in := range batch {
-		if err := d.store(ctx, d.parking.get(id), in); err != nil {
-			return err
+		if err := d.store(ctx, s, in); err != nil {
+			return bus.Verdict{Retry: ourPause}
 		}
 	}
-	return nil
+	return bus.Verdict{}
 }
 
 func (d *Deliverer) store(ctx context.Context, s spot, in bus.In) error {
-	subject := topology.ParkedAt(d.Target.Name, s.Employee)
-	if d.event {
-		_, err := d.Bus.Publish(ctx, topology.Parked, bus.Out{Subject: subject, Event: in.Event})
-		return err
+	out := bus.Out{Subject: topology.ParkedAt(d.Target.Name, s.Employee), Event: in.Event, Traceparent: in.Traceparent}
+	if !d.event {
+		var err error
+		out, err = d.clear(ctx, out.Subject, event.DeliveryParkedV1, d.Codec.Sealer.Token("parked", d.Target.Name, in.Event.ID()), s)
+		if err != nil {
+			return err
+		}
+		out.Rollup = true
 	}
-	out, err := d.clear(ctx, subject, event.DeliveryParkedV1, d.Codec.Sealer.Token("parked", d.Target.Name, in.Event.ID()), s)
-	if err != nil {
-		return err
-	}
-	out.Rollup = true
-	_, err = d.Bus.Publish(ctx, topology.Parked, out)
+	_, err := d.Bus.Publish(ctx, topology.Parked, out)
 	return err
 }
 
@@ -161,79 +173,59 @@ func (d *Deliverer) clear(ctx context.Context, subject, typ, id string, v any) (
 	return bus.Out{Subject: subject, Event: event.New(id, "/muster/"+d.Company.Name+"/delivery-"+d.Target.Name, typ, data)}, err
 }
 
-// due wakes a parked employee: everything that waits is tried in order.
-func (d *Deliverer) due(ctx context.Context, id string, attempt int) bus.Verdict {
-	if !d.parking.holds(id) {
-		return bus.Verdict{}
+// due wakes a parked employee: everything that waits is tried in order, until
+// something has to wait on.
+func (d *Deliverer) due(ctx context.Context, id string) bus.Verdict {
+	if _, parked := d.parking.get(id); !parked {
+		return bus.Verdict{} // a wake-up of before a restart, and the one after it came first
 	}
-	s := d.parking.get(id)
-	in, err := d.drain(ctx, id, attempt+s.Attempts)
-	if err == nil {
-		if err = d.Bus.Purge(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), math.MaxUint64); err == nil {
-			d.Metrics.Parked(d.parking.set(id, nil))
-			return bus.Verdict{}
+	var end bus.Verdict
+	stop := errors.New("not settled")
+	err := d.waiting(ctx, id, func(in bus.In) error {
+		s, _ := d.parking.get(id)
+		m, err := d.attempt(ctx, in)
+		v, settled := d.verdict(ctx, try{id: id, in: in, m: m, attempt: laneAttempts, spot: &s}, err)
+		if !settled {
+			end = v
+			return stop
 		}
-	}
-	if wait, ok := errors.AsType[later](err); ok {
-		return bus.Verdict{Retry: wait.after}
-	}
-	if f := fault.Of(err); f.Class == fault.Transient && f.Reason != "unclassified" || f.Class == fault.Transient && !errors.Is(err, bus.ErrUnavailable) {
-		if d.Clock.Now().Sub(s.Since) > d.Target.Retry.Budget {
-			return d.exhausted(ctx, id, in, s, f)
+		if err != nil { // given up: who waited behind it has a budget of its own
+			s.Since, s.Attempts = time.Now().UTC(), 0
+			d.parking.set(id, &s)
 		}
-		s.Attempts++
-		if err := d.wake(ctx, s); err != nil {
-			return bus.Verdict{Retry: time.Second}
-		}
-		d.parking.set(id, &s)
-		return bus.Verdict{}
-	}
-	return d.verdict(ctx, id, in, laneAttempts, err)
-}
-
-// exhausted gives up what was tried for the whole budget and lets what waited
-// behind it go on at the next wake-up.
-func (d *Deliverer) exhausted(ctx context.Context, id string, in bus.In, s spot, f *fault.Error) bus.Verdict {
-	if err := d.bury(ctx, id, in, s.Attempts, f); err != nil {
-		return bus.Verdict{Retry: time.Second}
-	}
-	if d.event {
-		if err := d.Bus.Purge(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), in.Seq+1); err != nil {
-			return bus.Verdict{Retry: time.Second}
-		}
-	}
-	return bus.Verdict{Retry: time.Second}
-}
-
-// drain delivers what is parked. It gives back the message it stopped at.
-func (d *Deliverer) drain(ctx context.Context, id string, attempt int) (bus.In, error) {
-	if !d.event {
-		in, err := d.newest(ctx, id, nil)
-		if err != nil {
-			return in, err
-		}
-		return in, d.attempt(ctx, in, nil, attempt)
-	}
-	var last bus.In
-	err := d.Bus.Each(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), func(in bus.In) error {
-		last = in
-		if err := d.attempt(ctx, in, nil, attempt); err != nil {
-			if f := fault.Of(err); f.Class != fault.Record {
-				return err
-			} else if err := d.bury(ctx, id, in, attempt, f); err != nil {
-				return err
-			}
-		}
-		return d.Bus.Purge(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), in.Seq+1)
+		return d.Bus.Purge(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), d.settledUpTo(in))
 	})
-	return last, err
+	switch {
+	case errors.Is(err, stop):
+		return end
+	case err != nil:
+		return bus.Verdict{Retry: ourPause}
+	}
+	d.Metrics.Parked(d.parking.set(id, nil))
+	return bus.Verdict{}
 }
 
-func headOf(in bus.In) (employee.Head, error) {
-	var h employee.Head
-	raw, err := seal.Head(in.Event.Data())
-	if err == nil {
-		err = json.Unmarshal(raw, &h)
+// waiting gives what is parked of an employee, in order: the changes, or for a
+// state-like target the newest state.
+func (d *Deliverer) waiting(ctx context.Context, id string, fn func(bus.In) error) error {
+	if d.event {
+		return d.Bus.Each(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), fn)
 	}
-	return h, err
+	in, err := d.Bus.Last(ctx, topology.People, topology.Employee(id))
+	if errors.Is(err, bus.ErrNotFound) { // nobody is there any more
+		return d.Bus.Purge(ctx, topology.Parked, topology.ParkedAt(d.Target.Name, id), math.MaxUint64)
+	}
+	if err != nil {
+		return err
+	}
+	return fn(in)
+}
+
+// settledUpTo is the sequence in PARKED below which nothing waits any more once
+// in is settled.
+func (d *Deliverer) settledUpTo(in bus.In) uint64 {
+	if d.event {
+		return in.Seq + 1
+	}
+	return math.MaxUint64 // the marker
 }

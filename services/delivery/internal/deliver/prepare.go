@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,85 +16,85 @@ import (
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/seal"
-	"github.com/muster-hr/muster/libs/telemetry"
 )
 
 // job is one delivery, prepared: minimised, mapped, with what was known before.
 type job struct {
-	mem         record.Delivery // what the next message repeats; changed as the job goes on
+	mem         *record.Delivery // what the next message repeats; changed as the job goes on
 	integration *config.Integration
 	delivery    connector.Delivery
 	leaves      employee.Flat // what may be sent, by canonical leaf
-	fields      []string      // the same as patterns, for the evidence
 	digest      string
 	event       bool
+	left        bool // no integration covers the employee any more
+	held        bool // and a person decides what becomes of the account
 	begun       time.Time
-	traceparent string
 }
 
-// prepare selects, minimises and maps. A nil job means that this target has
+// prepare selects, minimises and maps. It is false when this target has
 // nothing to do with the change.
-func (d *Deliverer) prepare(ctx context.Context, in bus.In, h employee.Head, mem *record.Delivery, superseded []uint64, attempt int) (*job, error) {
+func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.Head) (ok bool, err error) {
 	parts := []seal.Part{seal.Basic}
 	if d.restricted {
 		parts = append(parts, seal.Restricted)
 	}
 	env, err := d.Codec.Sealer.Open(ctx, h.ID, in.Event.ID()+"|"+in.Event.Type(), in.Event.Data(), parts...)
 	if errors.Is(err, seal.ErrNoKey) {
-		return nil, nil // erased
+		return false, nil // erased
 	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	s, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
 	if err != nil {
-		return nil, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
+		return false, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
 	}
+	m := j.mem
 	now := d.Clock.Now().In(d.Company.Zone) // `today` in a condition or mapping is a calendar day there
-	integration, leaving, err := d.choose(s, mem, now)
-	if err != nil || integration == nil {
-		return nil, err
+	if j.integration, j.left, err = d.choose(s, m, now); err != nil || j.integration == nil {
+		return false, err
 	}
-	j := &job{mem: *mem, integration: integration, event: d.event, begun: time.Now(), traceparent: telemetry.Traceparent(ctx)}
-	j.leaves = d.minimise(s, integration)
-	changed := slices.DeleteFunc(slices.Clone(h.Changed), func(p string) bool {
-		return !slices.ContainsFunc(integration.Fields, func(a string) bool { return employee.Covers(a, p) || employee.Covers(p, a) })
-	})
-	if d.event && len(changed) == 0 && mem.Done > 0 {
-		return nil, nil
-	}
+	i := j.integration
+	m.Integration, m.Purpose, m.LegalBasis, m.Processor = i.Name, i.Purpose, i.LegalBasis, i.Processor
+	j.leaves = d.minimise(s, i)
+	m.Fields = employee.Patterns(slices.Collect(maps.Keys(j.leaves)))
 	status, _ := j.leaves["employment.status"].(string)
-	if leaving {
-		status = employee.Terminated
+	if j.left {
+		switch i.OnLeave {
+		case config.OnLeaveKeep:
+			return false, nil
+		case config.OnLeaveHold:
+			j.held, status = true, m.Status
+		default:
+			status = employee.Terminated
+		}
 	}
-	for leaf := range j.leaves {
-		j.fields = append(j.fields, leaf)
+	changed := slices.DeleteFunc(slices.Clone(h.Changed), func(p string) bool {
+		return !slices.ContainsFunc(i.Fields, func(a string) bool { return employee.Covers(a, p) || employee.Covers(p, a) })
+	})
+	if d.event && len(changed) == 0 && m.Done > 0 && status == m.Status && !j.held {
+		return false, nil
 	}
-	j.fields = employee.Patterns(j.fields)
 	body, err := d.body(s, in, j, now)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	digest, err := json.Marshal(body)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	j.digest = d.Codec.Sealer.Token("digest", d.Target.Name, string(digest), status)
 	j.delivery = connector.Delivery{
-		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: mem.Done, Status: status,
-		Body: body, Before: mem.Body, Refs: d.refs(mem, s), Match: match(j.leaves), Changed: changed, Since: mem.Uncertain,
+		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status,
+		Body: body, Before: m.Body, Refs: d.refs(m, s), Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
 	}
-	m := &j.mem
-	m.Target, m.Integration, m.Employee, m.Event, m.Type = d.Target.Name, integration.Name, h.ID, in.Event.ID(), in.Event.Type()
-	m.Version, m.Attempt, m.AcceptedAt, m.Superseded, m.Fields = h.Version, attempt, h.AcceptedAt, superseded, j.fields
-	m.Purpose, m.LegalBasis, m.Processor, m.Config, m.Trace = integration.Purpose, integration.LegalBasis, integration.Processor, d.Company.Version, j.traceparent
-	m.Class, m.Reason, m.Path, m.Rule, m.TookMS = "", "", "", "", 0
-	return j, nil
+	return true, nil
 }
 
 // choose finds the integration that covers the employee. Somebody whom none
-// covers any more, but who is at the target, leaves it as on_leave says.
-func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Time) (chosen *config.Integration, leaving bool, err error) {
+// covers any more, but who is at the target or may be, has left the one that
+// brought them there.
+func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Time) (chosen *config.Integration, left bool, err error) {
 	tree := s.Fields.Tree()
 	tree["id"] = s.ID
 	for _, i := range d.integrations {
@@ -107,8 +108,9 @@ func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Tim
 			return i, false, nil
 		}
 	}
+	there := mem.Digest != "" || len(mem.Refs) > 0 || !mem.Uncertain.IsZero()
 	for _, i := range d.integrations {
-		if i.Name == mem.Integration && len(mem.Refs) > 0 && i.OnLeave == config.OnLeaveDisable {
+		if there && i.Name == mem.Integration {
 			return i, true, nil
 		}
 	}
@@ -116,14 +118,14 @@ func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Tim
 }
 
 // minimise keeps what the allow-list names, without what came from this very
-// account: a value is never sent back to where it came from.
+// account: a value is never sent back to where it came from. A manager who is
+// not known by our id yet is another person's number or e-mail: it stays here.
 func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.Flat {
 	out := employee.Minimise(s.Fields, i.Fields)
-	if d.Target.Source == "" {
-		return out
-	}
-	for leaf := range out {
-		if s.Provenance[leaf].Source == d.Target.Source {
+	for leaf, v := range out {
+		own := d.Target.Source != "" && s.Provenance[leaf].Source == d.Target.Source
+		_, named := v.(map[string]any)
+		if own || named && employee.Pattern(leaf) == "positions[].manager" {
 			delete(out, leaf)
 		}
 	}
@@ -202,9 +204,7 @@ func contains(whole, part map[string]any) bool {
 // laidOver is whole with every value of part in its place.
 func laidOver(whole, part map[string]any) map[string]any {
 	out := make(map[string]any, len(whole)+len(part))
-	for k, v := range whole {
-		out[k] = v
-	}
+	maps.Copy(out, whole)
 	for k, v := range part {
 		inner, nested := v.(map[string]any)
 		old, had := out[k].(map[string]any)

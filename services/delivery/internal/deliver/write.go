@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
-	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
@@ -15,21 +14,23 @@ import (
 
 // write brings the job to the target and makes its outcome durable.
 func (d *Deliverer) write(ctx context.Context, j *job) error {
-	if j.integration.Mode == config.ModeShadow {
-		j.mem.Reason = "shadow"
-		return d.conclude(ctx, j, record.OutcomeDiscarded)
-	}
 	if d.limiter != nil {
 		if err := d.limiter.Wait(ctx); err != nil {
 			return err
 		}
 	}
-	call, cancel := context.WithTimeout(ctx, d.Target.Limits.Timeout) // of the vendor's calls alone
-	defer cancel()
-	creating := len(j.delivery.Refs) == 0
-	if creating && !d.effects.Idempotent {
-		if err := d.look(call, j); err != nil {
+	leave, ok := d.breaker.enter()
+	if !ok {
+		return later{time.Second} // somebody else's call looks whether the target is back
+	}
+	defer leave()
+	if len(j.delivery.Refs) == 0 && !d.effects.Idempotent {
+		if err := d.look(ctx, j); err != nil {
 			return err
+		}
+		if j.left && len(j.delivery.Refs) == 0 {
+			j.mem.Reason, j.mem.Uncertain = "not_there", time.Time{}
+			return d.conclude(ctx, j, record.OutcomeDiscarded) // nothing to close
 		}
 	}
 	if d.intends(j) {
@@ -38,17 +39,20 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 			return err
 		}
 	}
+	call, cancel := context.WithTimeout(ctx, d.Target.Limits.Timeout) // of the vendor's calls alone
+	defer cancel()
 	receipt, err := d.Sink.Apply(call, j.delivery, func(_ context.Context, refs connector.Refs) error {
 		j.mem.Refs = maps.Clone(refs)
 		return d.note(ctx, j, record.OutcomeIntended)
 	})
+	ctx = context.WithoutCancel(ctx) // it happened: what came of it is told, also when our time is up
 	if f := fault.Of(err); f != nil && f.Class != fault.Done {
 		if f.Class != fault.Transient {
 			j.mem.Uncertain = time.Time{} // refused: nothing happened
 		}
 		return d.failed(ctx, j, f)
 	}
-	d.breaker.closed(d)
+	d.breaker.close()
 	if receipt.Refs != nil {
 		j.mem.Refs = maps.Clone(receipt.Refs)
 	}
@@ -71,9 +75,11 @@ func (d *Deliverer) look(ctx context.Context, j *job) error {
 			return later{left}
 		}
 	}
-	found, err := d.Sink.Find(ctx, j.delivery)
+	call, cancel := context.WithTimeout(ctx, d.Target.Limits.Timeout)
+	defer cancel()
+	found, err := d.Sink.Find(call, j.delivery)
 	if err != nil {
-		return err
+		return d.failed(context.WithoutCancel(ctx), j, fault.Of(err))
 	}
 	switch {
 	case len(found) == 1 && found[0].Sure:
@@ -92,9 +98,10 @@ func (d *Deliverer) intends(j *job) bool {
 }
 
 // linked tells the source side of the same account that the key is ours, with
-// what we wrote, before the outcome: the echo must find it.
+// what we wrote, before the outcome: the echo must find it. Also when nothing
+// had to be written: the call before, whose answer was lost, may have.
 func (d *Deliverer) linked(ctx context.Context, j *job, r connector.Receipt) error {
-	if d.Target.Source == "" || r.Key == "" || r.Outcome == record.OutcomeUnchanged {
+	if d.Target.Source == "" || r.Key == "" {
 		return nil
 	}
 	sent := make(map[string]string, len(j.leaves))
@@ -113,9 +120,9 @@ func (d *Deliverer) linked(ctx context.Context, j *job, r connector.Receipt) err
 
 // conclude makes the end of a job durable; the lane goes on after it.
 func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error {
-	m := &j.mem
+	m := j.mem
 	m.Done = max(m.Done, m.Version)
-	if outcome != record.OutcomeDiscarded {
+	if outcome != record.OutcomeDiscarded && outcome != record.OutcomeHeld {
 		m.Digest, m.Status, m.Uncertain = j.digest, j.delivery.Status, time.Time{}
 		if !j.event {
 			m.Body = laidOver(m.Body, j.delivery.Body)
@@ -130,14 +137,14 @@ func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error 
 	return nil
 }
 
-// failed notes an attempt that did not succeed and gives its fault back. A
-// record that is wrong is finished with it.
+// failed notes an attempt that did not succeed and gives its fault back. The
+// record of one that is wrong comes with its dead letter.
 func (d *Deliverer) failed(ctx context.Context, j *job, f *fault.Error) error {
-	m := &j.mem
+	m := j.mem
 	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
-	ctx = context.WithoutCancel(ctx) // the attempt happened, also when its time ran out
 	if f.Class == fault.Record {
-		return f // buried by the verdict, which notes it
+		d.breaker.close() // a target that judges is there
+		return f
 	}
 	if err := d.note(ctx, j, record.OutcomeFailed); err != nil {
 		return err
@@ -148,7 +155,7 @@ func (d *Deliverer) failed(ctx context.Context, j *job, f *fault.Error) error {
 // note publishes the job's memory with an outcome and keeps it at hand once it
 // is durable.
 func (d *Deliverer) note(ctx context.Context, j *job, outcome string) error {
-	m := j.mem
+	m := *j.mem
 	m.Outcome, m.At, m.TookMS = outcome, d.Clock.Now(), time.Since(j.begun).Milliseconds()
 	return d.remember(ctx, m)
 }
@@ -159,6 +166,7 @@ func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
 		return err
 	}
 	if _, err := d.Bus.Publish(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event}); err != nil {
+		d.memory.Remove(m.Employee) // it may be stored all the same: the stream knows
 		return err
 	}
 	d.memory.Add(m.Employee, &m)

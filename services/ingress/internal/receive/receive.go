@@ -3,6 +3,7 @@ package receive
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,8 +28,9 @@ import (
 )
 
 // bodyLimit is the largest call taken. Vendors' webhooks are a few kB; the
-// broker's messages end at 1 MB, sealed and with headers.
-const bodyLimit = 900 << 10
+// broker's messages end at 1 MB, and a body that cannot be read is kept as
+// base64, which makes three bytes four.
+const bodyLimit = 700 << 10
 
 // storeTimeout bounds how long a vendor waits for us to store; they give up
 // after some seconds and send again.
@@ -52,6 +54,7 @@ type Receiver struct {
 	mux     *http.ServeMux
 	hooks   map[string]hook
 	refused *refusals
+	copy    string // tells this process's counts from those of another
 }
 
 type hook struct {
@@ -61,7 +64,7 @@ type hook struct {
 
 // New makes a receiver without sources.
 func New(d Deps) *Receiver {
-	r := &Receiver{Deps: d, mux: http.NewServeMux(), hooks: map[string]hook{}, refused: newRefusals()}
+	r := &Receiver{Deps: d, mux: http.NewServeMux(), hooks: map[string]hook{}, refused: newRefusals(), copy: rand.Text()}
 	r.mux.HandleFunc("/webhooks/{source}", r.webhook)
 	return r
 }
@@ -97,11 +100,7 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	if hook.paused {
 		return retryLater(w, "paused", 5*time.Minute)
 	}
-	if r.refused.tooMany(source) {
-		w.Header().Set("Retry-After", "60")
-		return answer(w, http.StatusTooManyRequests, problem("too_many", "too many calls that are not authentic"))
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, bodyLimit))
+	body, err := readBody(w, req)
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit>>10)+" kB"))
@@ -111,7 +110,7 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	now := r.Clock.Now()
 	records, response, err := hook.Open(req.Context(), connector.Request{Method: req.Method, URL: req.URL.RequestURI(), Header: req.Header, Body: body, Now: now})
 	if no, forged := errors.AsType[connector.Unauthentic](err); forged {
-		return r.refuse(req.Context(), w, source, no, response)
+		return r.refuse(w, req, source, no, response)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), storeTimeout)
 	defer cancel()
@@ -121,11 +120,23 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	if err != nil {
 		r.Log.WarnContext(ctx, "a webhook could not be stored", "source", source, "reason", fault.Reason(err), "err", err)
 		span.SetStatus(codes.Error, fault.Reason(err))
+		span.SetAttributes(semconv.HTTPResponseStatusCode(http.StatusServiceUnavailable))
 		return retryLater(w, "unavailable", 5*time.Second)
 	}
 	status := accepted(w, response, ids)
 	span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	return status
+}
+
+// readBody reads a call's body whole, at once where its length is announced.
+func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
+	limited := http.MaxBytesReader(w, req.Body, bodyLimit)
+	if n := req.ContentLength; n >= 0 && n <= bodyLimit {
+		body := make([]byte, n)
+		_, err := io.ReadFull(limited, body)
+		return body, err
+	}
+	return io.ReadAll(limited)
 }
 
 // root begins the trace of a call: it is a new one, after verification; a
@@ -139,7 +150,7 @@ func (r *Receiver) root(ctx context.Context, req *http.Request, source string) (
 	if theirs.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: theirs}))
 	}
-	return r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", opts...)
+	return r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", opts...) //nolint:spancheck // call ends it
 }
 
 // store makes everything in a call durable and gives the ids of what was
@@ -161,6 +172,15 @@ func (r *Receiver) store(ctx context.Context, source string, records []connector
 			stream, template = topology.Hints, "hr.hint.{account}.{key}"
 			msg, err = r.Codec.Ask(ctx, source, rec, now)
 		case connector.KindPing, connector.KindIgnored:
+			continue
+		}
+		if err != nil && rec.Kind == connector.KindRecord && len(rec.Body) > 0 && !json.Valid(rec.Body) {
+			// No repeat would help. The others of the call go on.
+			buried, err := r.bury(ctx, source, rec.Body, now, fault.New(fault.Record, "record", "the record is not JSON"))
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, buried...)
 			continue
 		}
 		if err != nil {
@@ -205,10 +225,15 @@ func (r *Receiver) bury(ctx context.Context, source string, body []byte, now tim
 	return []string{letter.Event.ID()}, nil
 }
 
-// refuse answers a call that is not the vendor's. Nothing is stored but a count.
-func (r *Receiver) refuse(ctx context.Context, w http.ResponseWriter, source string, no connector.Unauthentic, response connector.Response) int {
-	r.refused.add(source, no.Reason, r.Clock.Now())
-	r.Log.InfoContext(ctx, "a webhook was refused", "source", source, "reason", no.Reason)
+// refuse answers a call that is not the vendor's. Nothing is stored but a
+// count. In a flood the answer is 429; the vendor's own calls, which are
+// verified before anybody counts, still come through.
+func (r *Receiver) refuse(w http.ResponseWriter, req *http.Request, source string, no connector.Unauthentic, response connector.Response) int {
+	if !r.refused.add(source, no.Reason, r.Clock.Now()) {
+		w.Header().Set("Retry-After", "60")
+		return answer(w, http.StatusTooManyRequests, problem("too_many", "too many calls that are not authentic"))
+	}
+	r.Log.InfoContext(req.Context(), "a webhook was refused", "source", source, "reason", no.Reason)
 	status := response.Status
 	if status < 400 {
 		status = http.StatusUnauthorized
@@ -217,6 +242,12 @@ func (r *Receiver) refuse(ctx context.Context, w http.ResponseWriter, source str
 		w.Header()[name] = values
 	}
 	return answer(w, status, problem("not_authentic", "the call is not authentic: "+no.Reason))
+}
+
+// taken is what the vendor hears: the ids of what is stored now.
+type taken struct {
+	ID  string   `json:"id,omitempty"`
+	IDs []string `json:"ids"`
 }
 
 func accepted(w http.ResponseWriter, response connector.Response, ids []string) int {
@@ -232,9 +263,9 @@ func accepted(w http.ResponseWriter, response connector.Response, ids []string) 
 		_, _ = w.Write(response.Body) // the vendor hung up; what it sent is stored
 		return status
 	}
-	said := map[string]any{"ids": ids}
+	said := taken{IDs: ids}
 	if len(ids) > 0 {
-		said["id"] = ids[0]
+		said.ID = ids[0]
 	}
 	return answer(w, status, said)
 }

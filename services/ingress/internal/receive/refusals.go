@@ -16,7 +16,7 @@ import (
 
 // refusals counts calls that were not authentic, per source, reason and minute,
 // and tells when a source gets too many. They may come from anybody, so a flood
-// costs a counter, not a message each.
+// costs a counter, not a message or a log line each.
 type refusals struct {
 	mu      sync.Mutex
 	counts  map[refusal]int
@@ -29,8 +29,8 @@ type refusal struct {
 	Minute time.Time `json:"minute"`
 }
 
-// A source may get 200 forged calls at once and 20 a second; beyond that
-// nothing is verified for it until the flood ends.
+// A source may get 200 forged calls at once and 20 a second; beyond that they
+// are told to stay away.
 const (
 	forgedBurst = 200
 	forgedRate  = 20
@@ -40,26 +40,17 @@ func newRefusals() *refusals {
 	return &refusals{counts: map[refusal]int{}, buckets: map[string]*rate.Limiter{}}
 }
 
-func (r *refusals) add(source, reason string, now time.Time) {
+// add counts one call. False: it is one too many.
+func (r *refusals) add(source, reason string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts[refusal{source, reason, now.Truncate(time.Minute)}]++
-	r.bucket(source).Allow()
-}
-
-func (r *refusals) tooMany(source string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.bucket(source).Tokens() < 1
-}
-
-func (r *refusals) bucket(source string) *rate.Limiter {
+	r.counts[refusal{source, reason, now.UTC().Truncate(time.Minute)}]++
 	b := r.buckets[source]
 	if b == nil {
 		b = rate.NewLimiter(forgedRate, forgedBurst)
 		r.buckets[source] = b
 	}
-	return b
+	return b.AllowN(now, 1)
 }
 
 // take gives the counts of minutes before now and forgets them.
@@ -68,7 +59,7 @@ func (r *refusals) take(now time.Time) map[refusal]int {
 	defer r.mu.Unlock()
 	out := map[refusal]int{}
 	for k, n := range r.counts {
-		if k.Minute.Before(now.Truncate(time.Minute)) {
+		if k.Minute.Before(now.UTC().Truncate(time.Minute)) {
 			out[k] = n
 			delete(r.counts, k)
 		}
@@ -104,8 +95,7 @@ func (r *Receiver) report(ctx context.Context, now time.Time) {
 	for k, n := range r.refused.take(now) {
 		if err := r.publish(ctx, k, n); err != nil {
 			r.refused.putBack(k, n)
-			r.Log.WarnContext(ctx, "counts of refused webhooks could not be stored", "err", err)
-			return
+			r.Log.WarnContext(ctx, "a count of refused webhooks could not be stored", "source", k.Source, "err", err)
 		}
 	}
 }
@@ -122,7 +112,9 @@ func (r *Receiver) publish(ctx context.Context, k refusal, n int) error {
 	if err != nil {
 		return err
 	}
-	id := r.Codec.Sealer.Token("refused", k.Source, k.Reason, k.Minute.String())
+	// Another copy of this service, or this one after a start within the minute,
+	// has counts of its own for the same minute.
+	id := r.Codec.Sealer.Token("refused", r.copy, k.Source, k.Reason, k.Minute.Format(time.RFC3339))
 	_, err = r.Bus.Publish(ctx, topology.Audit, bus.Out{
 		Subject: topology.AuditOf("ingress", "refused"), Event: event.New(id, "/muster/"+r.Company+"/ingress", event.RequestsRefused, data),
 	})

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,5 +17,11 @@ func main() {
 		<-ctx.Done()
 		stop() // a second signal kills at once
 	}()
+	if addr := os.Getenv("MUSTER_PPROF_ADDR"); addr != "" {
+		if err := profile(addr); err != nil {
+			fmt.Fprintln(os.Stderr, "muster:", err)
+			os.Exit(2)
+		}
+	}
 	os.Exit(muster.Run(ctx, muster.Env{Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr}))
 }

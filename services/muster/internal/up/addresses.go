@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -28,7 +27,7 @@ type Addresses struct {
 	Sources       map[string]Source  `json:"sources"`
 }
 
-// NATS is the broker; PID is 0 when it is in this process. NKeys are seed files.
+// NATS is the broker; PID is 0 when it is no child of ours. NKeys are seed files.
 type NATS struct {
 	URL   string            `json:"url"`
 	PID   int               `json:"pid"`
@@ -47,53 +46,16 @@ type Source struct {
 	Secret  string `json:"secret,omitempty"`
 }
 
-// places chooses the addresses that others must know beforehand. A taken port
-// is no error unless it was set by hand.
-func (s *System) places(context.Context) error {
-	for variable, preferred := range map[string]string{
-		"MUSTER_INGRESS_ADDR": "127.0.0.1:8080", "MUSTER_CONSOLE_ADDR": "127.0.0.1:8081", "MUSTER_SANDBOX_ADDR": "127.0.0.1:8090",
-	} {
-		if set := s.Getenv(variable); set != "" {
-			s.env[variable] = set
-			continue
-		}
-		addr, err := free(preferred)
-		if err != nil {
-			return err
-		}
-		s.env[variable] = addr
-	}
-	if s.Sandbox {
-		if err := s.Company.UseSandbox("http://" + s.env["MUSTER_SANDBOX_ADDR"]); err != nil {
-			return fmt.Errorf("%w: %w", service.ErrConfig, err)
-		}
-	}
-	return nil
-}
-
-// free gives the preferred address if nobody has it, else one that is free.
-func free(preferred string) (string, error) {
-	for _, addr := range []string{preferred, "127.0.0.1:0"} {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer func() { _ = l.Close() }() // it was only asked for
-		return l.Addr().String(), nil
-	}
-	return "", fmt.Errorf("%w: no free port on 127.0.0.1", service.ErrEnvironment)
-}
-
+// publishAddresses tells everybody where everything is.
 func (s *System) publishAddresses(context.Context) error {
-	a := &s.Addresses
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	a := s.Addresses
 	urls := s.urls.all()
 	a.Version, a.PID = 1, os.Getpid()
 	a.Ingress, a.Console, a.Sandbox = urls["ingress"], urls["console"], urls["sandbox"]
 	a.Postgres = s.env["MUSTER_DATABASE_URL"]
-	a.Services, a.Sources = map[string]Service{}, map[string]Source{}
-	for name, url := range urls {
-		a.Services[name] = Service{url, a.PID}
-	}
+	a.Sources = map[string]Source{}
 	for _, name := range s.Company.SourceNames() {
 		src := s.Company.Sources[name]
 		if !src.Webhook {
@@ -104,6 +66,24 @@ func (s *System) publishAddresses(context.Context) error {
 			where.Secret = config.SandboxSecret(src.SandboxName(), "webhook").Reveal()
 		}
 		a.Sources[name] = where
+	}
+	s.Addresses = a
+	s.published = true
+	return s.writeAddresses()
+}
+
+// writeAddresses writes the files with the numbers of the present processes.
+// The caller holds s.writing.
+func (s *System) writeAddresses() error {
+	a := s.Addresses
+	a.NATS.PID = s.pids.of(brokerName)
+	a.Services = map[string]Service{}
+	for name, url := range s.urls.all() {
+		pid := a.PID
+		if s.Program != "" {
+			pid = s.pids.of(name)
+		}
+		a.Services[name] = Service{url, pid}
 	}
 	b, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
@@ -130,6 +110,9 @@ func (s *System) removeAddresses() {
 	if s.lock == nil {
 		return // another Muster's files
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.published = false
 	for _, path := range s.addressFiles() {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.log.Warn("addresses could not be removed", "err", err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/service"
 )
@@ -31,13 +32,24 @@ func (s *System) users() []string {
 func (s *System) teams() []string {
 	var teams []string
 	for _, name := range s.Company.TargetNames() {
-		t := s.Company.Targets[name]
-		if team, _ := t.Settings["team"].(string); t.Connector == "nats" && team != "" {
+		if team := teamOf(s.Company.Targets[name]); team != "" {
 			teams = append(teams, team)
 		}
 	}
 	return teams
 }
+
+// teamOf is the team that a target serves, "" if it is a vendor's account.
+func teamOf(t *config.Target) string {
+	team, _ := t.Settings["team"].(string)
+	if t.Connector != "nats" {
+		return ""
+	}
+	return team
+}
+
+// tokenFiles are the files of the API tokens by the variable that names another.
+var tokenFiles = map[string]string{"MUSTER_API_TOKEN": "api.token", "MUSTER_APPROVER_TOKEN": "approver.token"}
 
 // keys makes the master key, the users' seeds and the API tokens on the first
 // start and reads them on every other.
@@ -66,7 +78,7 @@ func (s *System) keys(context.Context) error {
 			s.Addresses.NATS.NKeys[user] = path
 		}
 	}
-	for variable, file := range map[string]string{"MUSTER_API_TOKEN": "api.token", "MUSTER_APPROVER_TOKEN": "approver.token"} {
+	for variable, file := range tokenFiles {
 		if s.Getenv(variable) != "" {
 			s.env[variable] = s.Getenv(variable)
 			continue

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/service"
@@ -29,15 +31,29 @@ func (s *System) broker(ctx context.Context) error {
 	if url := s.Getenv("MUSTER_NATS_URL"); url != "" {
 		options.URL, s.Addresses.NATS.URL = url, url
 		s.env["MUSTER_NATS_URL"] = url
+	} else if s.Program != "" {
+		url, err := s.startBroker(ctx)
+		if err != nil {
+			return err
+		}
+		options.URL, s.Addresses.NATS.URL = url, url
+		s.env["MUSTER_NATS_URL"] = url
 	} else {
-		server, err := s.embedded()
+		server, err := s.embedded(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
 		}
 		s.server = server
 		options.Server, s.Addresses.NATS.URL = server, server.ClientURL()
 	}
-	admin, err := bus.Connect(ctx, options)
+	return s.streams(ctx, options)
+}
+
+// streams makes what is missing on the broker.
+func (s *System) streams(ctx context.Context, options bus.Options) error {
+	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	admin, err := bus.Connect(waiting, options)
 	if err != nil {
 		return fmt.Errorf("%w: connect to the bus: %w", service.ErrEnvironment, err)
 	}
@@ -66,7 +82,29 @@ func (s *System) tokenSecret(ctx context.Context, admin *bus.Bus) error {
 	return nil
 }
 
-func (s *System) embedded() (*bus.Server, error) {
+// embedded starts the server in this process. Its store is locked: a server
+// of an earlier process may be about to end.
+func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
+	if err := s.lockStore(ctx); err != nil {
+		return nil, err
+	}
+	users, err := s.allowed()
+	if err != nil {
+		return nil, err
+	}
+	port := 0
+	if v := s.getenv("MUSTER_NATS_PORT"); v != "" {
+		if port, err = strconv.Atoi(v); err != nil {
+			return nil, fmt.Errorf("MUSTER_NATS_PORT is not a number")
+		}
+	}
+	return bus.StartServer(bus.ServerOptions{
+		StoreDir: filepath.Join(s.Data, "nats"), Port: port, Users: users, Log: s.log, SyncAlways: s.Getenv("MUSTER_DURABILITY") != "os",
+	})
+}
+
+// allowed are the users of the bus with their rights.
+func (s *System) allowed() ([]bus.User, error) {
 	var users []bus.User
 	for _, name := range s.users() {
 		public, err := bus.PublicKey(s.seeds[name])
@@ -77,30 +115,26 @@ func (s *System) embedded() (*bus.Server, error) {
 		u.Publish, u.Subscribe = bus.Rights(name, s.grants(name)...)
 		users = append(users, u)
 	}
-	port := 0
-	if v := s.Getenv("MUSTER_NATS_PORT"); v != "" {
-		var err error
-		if port, err = strconv.Atoi(v); err != nil {
-			return nil, fmt.Errorf("MUSTER_NATS_PORT is not a number")
-		}
-	}
-	return bus.StartServer(bus.ServerOptions{
-		StoreDir: filepath.Join(s.Data, "nats"), Port: port, Users: users, Log: s.log, SyncAlways: s.Getenv("MUSTER_DURABILITY") != "os",
-	})
+	return users, nil
 }
 
 // grants are the rights of a user that depend on the company: a delivery gets
 // at restricted keys only if an integration of its target needs them.
 func (s *System) grants(user string) []bus.Grant {
 	var out []bus.Grant
-	for _, t := range s.Company.TargetNames() {
-		if user != delivery.Name(t) {
+	for _, name := range s.Company.TargetNames() {
+		if user != delivery.Name(name) {
 			continue
 		}
-		for _, i := range s.Company.For(t) {
-			if i.Restricted(s.Company.Custom) {
-				return append(out, bus.Restricted)
-			}
+		t := s.Company.Targets[name]
+		if slices.ContainsFunc(s.Company.For(name), func(i *config.Integration) bool { return i.Restricted(s.Company.Custom) }) {
+			out = append(out, bus.Restricted)
+		}
+		if t.Source != "" {
+			out = append(out, bus.Links(t.Source))
+		}
+		if team := teamOf(t); team != "" {
+			out = append(out, bus.Serves(team))
 		}
 	}
 	if user == bus.UserAudit {
@@ -137,36 +171,52 @@ func (s *System) configured() map[string]string {
 	return out
 }
 
-// serve starts the services against the flow, so that each finds those behind
+// part is one service.
+type part struct {
+	name string
+	args []string // of the hidden verb `service`
+	run  func(context.Context, service.Host) error
+}
+
+// parts lists the services against the flow, so that each finds those behind
 // it: who is started last is stopped first.
-func (s *System) serve(ctx context.Context) error {
-	type part struct {
-		name string
-		run  func(context.Context, service.Host) error
-	}
-	parts := []part{{console.Name, console.Run}, {audit.Name, audit.Run}}
+func (s *System) parts() []part {
+	all := []part{{console.Name, []string{console.Name}, console.Run}, {audit.Name, []string{audit.Name}, audit.Run}}
 	if s.Sandbox {
-		parts = append(parts, part{sandbox.Name, sandbox.RunWith(sandbox.Options{SetClock: s.clock.Set, Ingress: func() string { return s.urls.all()[ingress.Name] }})})
+		options := sandbox.Options{SetClock: s.clock.Set, Ingress: func() string { return s.urls.all()[ingress.Name] }}
+		all = append(all, part{sandbox.Name, []string{sandbox.Name}, sandbox.RunWith(options)})
 	}
 	for _, t := range s.Company.TargetNames() {
-		parts = append(parts, part{delivery.Name(t), delivery.RunTarget(t)})
+		all = append(all, part{delivery.Name(t), []string{"delivery", "--target", t}, delivery.RunTarget(t)})
 	}
-	parts = append(parts, part{transform.Name, transform.Run}, part{poller.Name, poller.Run}, part{ingress.Name, ingress.Run})
+	return append(all, part{transform.Name, []string{transform.Name}, transform.Run}, part{poller.Name, []string{poller.Name}, poller.Run}, part{ingress.Name, []string{ingress.Name}, ingress.Run})
+}
+
+// serve starts the services.
+func (s *System) serve(ctx context.Context) error {
+	if s.Program != "" {
+		return s.spawn(ctx)
+	}
 	base := context.WithoutCancel(ctx) // ended by Stop, in order
-	contexts := make([]context.Context, len(parts))
-	for i, p := range parts { // the console asks for the whole list as soon as it runs
-		var stop context.CancelFunc
-		contexts[i], stop = context.WithCancel(base)
-		s.services = append(s.services, &running{name: p.name, stop: stop, done: make(chan struct{})})
-	}
-	for i, p := range parts {
-		done := s.services[i].done
-		go func() {
+	var begin []func()
+	for _, p := range s.parts() { // the console asks for the whole list as soon as it runs
+		ctx, cancel := context.WithCancel(base)
+		done := make(chan struct{})
+		stop := func(context.Context) error { // it has its own limit
+			cancel()
+			<-done
+			return nil
+		}
+		s.services = append(s.services, &running{name: p.name, stop: stop})
+		begin = append(begin, func() {
 			defer close(done)
-			if err := p.run(contexts[i], s.host()); err != nil {
+			if err := p.run(ctx, s.host()); err != nil {
 				s.failed <- fmt.Errorf("%s: %w", p.name, err)
 			}
-		}()
+		})
+	}
+	for _, f := range begin {
+		go f()
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
-// Package up starts a whole Muster in one process: broker, database, every
-// service and, for the sandbox, every vendor as a fake. The services are the
-// same as in programs of their own; they meet in the streams here too.
+// Package up starts a whole Muster: broker, database, every service and, for
+// the sandbox, every vendor as a fake; in one process, or each in a process of
+// its own that is started again when it ends. The services are the same as in
+// programs of their own; they meet in the streams here too.
 package up
 
 import (
@@ -17,7 +18,6 @@ import (
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/clock"
 	"github.com/muster-hr/muster/libs/config"
-	"github.com/muster-hr/muster/libs/postgres"
 	"github.com/muster-hr/muster/libs/service"
 )
 
@@ -26,6 +26,7 @@ type Options struct {
 	Company       *config.Company
 	Data          string // folder for keys, streams and the database
 	Sandbox       bool
+	Program       string // with it each service and the broker are a process of their own: this program with the hidden verbs; "": all in this one
 	AddressesFile string // a second place to write addresses.json to; "" for none
 	Getenv        func(string) string
 	Log           io.Writer // every service's log lines
@@ -39,20 +40,25 @@ type System struct {
 	log      *slog.Logger
 	clock    *clock.Movable
 	server   *bus.Server
-	database *postgres.Server
+	database *database
 	lock     *os.File
+	store    *os.File // lock of the broker's files
 	env      map[string]string
 	seeds    map[string]string
 	services []*running
 	urls     urls
 	failed   chan error
+
+	children // with Options.Program
+
+	writing   sync.Mutex // of addresses.json
+	published bool
 }
 
 // running is one service with the means to end it.
 type running struct {
 	name string
-	stop context.CancelFunc
-	done chan struct{}
+	stop func(context.Context) error // waits until it has ended
 }
 
 // readyTimeout bounds the start. A first start makes a database.
@@ -61,8 +67,7 @@ const readyTimeout = 60 * time.Second
 // Start brings everything up and returns when every service is ready. On an
 // error nothing is left running.
 func Start(ctx context.Context, o Options) (_ *System, err error) {
-	s := &System{Options: o, clock: &clock.Movable{}, env: map[string]string{}, failed: make(chan error, 32)}
-	s.log = slog.New(slog.NewJSONHandler(o.Log, nil)).With("service", "muster")
+	s := newSystem(o, "muster")
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
@@ -74,6 +79,12 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 		}
 	}
 	return s, nil
+}
+
+func newSystem(o Options, name string) *System {
+	s := &System{Options: o, clock: &clock.Movable{}, env: map[string]string{}, failed: make(chan error, 32)}
+	s.log = slog.New(slog.NewJSONHandler(o.Log, nil)).With("service", name)
+	return s
 }
 
 // Failed gives the error of a service that ended by itself.
@@ -100,37 +111,33 @@ func (s *System) folder(context.Context) error {
 	return err
 }
 
-// postgres starts a local database unless one is named.
-func (s *System) postgres(ctx context.Context) error {
-	if url := s.Getenv("MUSTER_DATABASE_URL"); url != "" {
-		s.env["MUSTER_DATABASE_URL"] = url
-		return nil
-	}
-	var err error
-	s.database, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(s.Data, "postgres"), Log: s.log})
-	if err != nil {
-		return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
-	}
-	s.env["MUSTER_DATABASE_URL"] = s.database.DSN
-	return nil
-}
+// stopWithin bounds Stop but for the database, which has its own limits: with
+// them a Muster is gone 20 s after SIGTERM.
+const stopWithin = 16 * time.Second
 
 // Stop ends everything in the order of the flow, so that what is under way can
 // finish: doors first, the broker and the database last.
 func (s *System) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
 	s.removeAddresses()
+	var errs []error
 	for i := len(s.services) - 1; i >= 0; i-- {
-		s.services[i].stop()
-		<-s.services[i].done
+		errs = append(errs, s.services[i].stop(ctx))
 	}
 	s.services = nil
-	var errs []error
 	if s.database != nil {
-		errs = append(errs, s.database.Stop())
+		errs = append(errs, s.database.stop())
+		s.database = nil
 	}
 	if s.server != nil {
 		s.server.Shutdown()
 	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+		s.store = nil
+	}
+	errs = append(errs, s.stopBroker(ctx))
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 		s.lock = nil

@@ -5,6 +5,7 @@ package poll
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -42,10 +43,11 @@ type Deps struct {
 type Poller struct {
 	Deps
 	lanes *bus.Lanes
+	first time.Duration // pause after the first failure
 }
 
 // New makes a poller.
-func New(d Deps) *Poller { return &Poller{Deps: d} }
+func New(d Deps) *Poller { return &Poller{Deps: d, first: firstRetry} }
 
 // Run follows hints and the schedule until ctx ends.
 func (p *Poller) Run(ctx context.Context) error {
@@ -70,19 +72,18 @@ func (p *Poller) handle(ctx context.Context, batch []bus.In, attempt int) bus.Ve
 		p.Log.ErrorContext(ctx, "a hint is not a CloudEvent and was passed over", "sequence", in.Seq, "err", in.Err)
 		return bus.Verdict{}
 	}
-	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), p.Tracer, telemetry.Message{
-		Stream: topology.Hints, Template: "hr.hint.{account}.{key}", ID: in.Event.ID(), Consumer: topology.PollerHints(p.Source), Attempt: attempt,
-	}, nil)
-	err := p.read(ctx, in)
-	telemetry.End(span, err)
-	return p.verdict(ctx, in, attempt, err)
+	return p.verdict(ctx, in, attempt, p.read(ctx, in, attempt))
 }
 
 // read turns a hint into a record of RAW.
-func (p *Poller) read(ctx context.Context, in bus.In) error {
+func (p *Poller) read(ctx context.Context, in bus.In, attempt int) (err error) {
+	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), p.Tracer, telemetry.Message{
+		Stream: topology.Hints, Template: "hr.hint.{account}.{key}", ID: in.Event.ID(), Consumer: topology.PollerHints(p.Source), Attempt: attempt,
+	}, nil)
+	defer func() { telemetry.End(span, err) }()
 	hint, err := p.Codec.OpenHint(ctx, topology.Last(in.Subject), in.Event)
 	if err != nil {
-		return fault.New(fault.Record, "hint", "open a hint: %w", err)
+		return unpackable("hint", fmt.Errorf("open a hint: %w", err))
 	}
 	rec, err := p.Reader.Read(ctx, hint.Key)
 	if err != nil {
@@ -102,19 +103,24 @@ func (p *Poller) read(ctx context.Context, in bus.In) error {
 
 // store makes a record durable. accepted is when we first heard of it, from
 // which latencies count.
-func (p *Poller) store(ctx context.Context, rec connector.Record, accepted time.Time) error {
+func (p *Poller) store(ctx context.Context, rec connector.Record, accepted time.Time) (err error) {
 	msg, err := p.Codec.Receive(ctx, p.Source, rec, accepted)
 	if err != nil {
-		return fault.New(fault.Record, "record", "pack a record: %w", err)
+		return unpackable("record", fmt.Errorf("pack a record: %w", err))
 	}
 	ctx, send := telemetry.StartSend(ctx, p.Tracer, telemetry.Message{Stream: topology.Raw, Template: "hr.raw.{source}.{key}", ID: msg.Event.ID()})
+	defer func() { telemetry.End(send, err) }()
 	_, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event})
-	telemetry.End(send, err)
 	return err
 }
 
-// retryLimit is the longest pause between two reads of a key that fails.
-const retryLimit = 5 * time.Minute
+// firstRetry is the pause after the first failure; it doubles with each until
+// retryLimit. An account that is unusable is given targetFactor of it.
+const (
+	firstRetry   = time.Second
+	retryLimit   = 5 * time.Minute
+	targetFactor = 5
+)
 
 // verdict decides what becomes of a hint. A read that fails for a passing
 // reason is tried for ever: the hint is all we have.
@@ -122,29 +128,45 @@ func (p *Poller) verdict(ctx context.Context, in bus.In, attempt int, err error)
 	if err == nil {
 		return bus.Verdict{}
 	}
-	if ctx.Err() != nil || errors.Is(err, bus.ErrUnavailable) || errors.Is(err, bus.ErrBusy) {
-		return bus.Verdict{Retry: time.Second}
+	if ctx.Err() != nil || ours(err) {
+		return bus.Verdict{Retry: p.first}
 	}
 	f := fault.Of(err)
 	p.Log.WarnContext(ctx, "a read failed", "source", p.Source, "hint", in.Event.ID(), "attempt", attempt, "class", f.Class.String(), "reason", f.Reason, "err", err)
 	switch f.Class {
 	case fault.Throttled:
-		p.lanes.Pause(f.After)
-		return bus.Verdict{Retry: f.After}
+		wait := max(f.After, p.first) // a wait of nothing would be the verdict that all is done
+		p.lanes.Pause(wait)
+		return bus.Verdict{Retry: wait}
 	case fault.Target:
-		wait := backoff(5*time.Second, attempt)
+		wait := backoff(targetFactor*p.first, attempt)
 		p.lanes.Pause(wait)
 		return bus.Verdict{Retry: wait}
 	case fault.Record:
-		if err := p.bury(ctx, in, attempt, f); err != nil {
-			return bus.Verdict{Retry: time.Second}
+		if err := p.bury(ctx, topology.Last(in.Subject), record.DeadLetter{Event: in.Event.ID(), Attempts: attempt}, f); err != nil {
+			p.Log.WarnContext(ctx, "a dead letter could not be stored", "source", p.Source, "hint", in.Event.ID(), "err", err)
+			return bus.Verdict{Retry: p.first}
 		}
 		return bus.Verdict{}
 	case fault.Done:
 		return bus.Verdict{}
 	case fault.Transient:
 	}
-	return bus.Verdict{Retry: backoff(time.Second, attempt)}
+	return bus.Verdict{Retry: backoff(p.first, attempt)}
+}
+
+// ours tells of an error of our own bus, which says nothing about a record.
+func ours(err error) bool {
+	return errors.Is(err, bus.ErrUnavailable) || errors.Is(err, bus.ErrBusy) || errors.Is(err, bus.ErrClosed)
+}
+
+// unpackable is the error of packing or opening something sealed: the fault of
+// the record, unless only its key could not be had just now.
+func unpackable(reason string, err error) error {
+	if ours(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fault.New(fault.Record, reason, "%w", err)
 }
 
 func backoff(first time.Duration, attempt int) time.Duration {
@@ -152,11 +174,12 @@ func backoff(first time.Duration, attempt int) time.Duration {
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
 }
 
-func (p *Poller) bury(ctx context.Context, in bus.In, attempt int, f *fault.Error) error {
-	letter, err := p.Codec.Bury(ctx, topology.Last(in.Subject), record.DeadLetter{
-		Stage: topology.StageMap, Source: p.Source, Event: in.Event.ID(), Class: f.Class.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule,
-		Attempts: attempt, At: p.Clock.Now(), Config: p.Config,
-	})
+// bury keeps what cannot be read or stored for a person to look at. token
+// stands for its key.
+func (p *Poller) bury(ctx context.Context, token string, d record.DeadLetter, f *fault.Error) error {
+	d.Stage, d.Source, d.At, d.Config = topology.StageMap, p.Source, p.Clock.Now(), p.Config
+	d.Class, d.Reason, d.Path, d.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
+	letter, err := p.Codec.Bury(ctx, token, d)
 	if err != nil {
 		return err
 	}

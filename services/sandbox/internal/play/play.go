@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,9 +31,13 @@ type Stage struct {
 	Options
 	mux    *http.ServeMux
 	actors map[string]*actor
-	hooks  sync.WaitGroup
+	pause  time.Duration   // before a webhook is sent again
 	ctx    context.Context // of Run: webhooks that are sent again end with it
 	begun  chan struct{}
+
+	mu    sync.Mutex
+	ended bool // no webhook is sent again any more
+	hooks sync.WaitGroup
 }
 
 // actor is one fake with its faults and the sources that listen to it.
@@ -44,16 +50,23 @@ type actor struct {
 // New puts every account of the company that has a fake on the stage. Accounts
 // that are one at the vendor are one fake.
 func New(c *config.Company, o Options) *Stage {
-	s := &Stage{Options: o, mux: http.NewServeMux(), actors: map[string]*actor{}, begun: make(chan struct{})}
+	s := &Stage{Options: o, mux: http.NewServeMux(), actors: map[string]*actor{}, pause: hookPause, begun: make(chan struct{})}
+	settings := map[string]map[string]string{} // by the fake's name
+	for _, name := range c.SourceNames() {
+		gather(settings, &c.Sources[name].Account)
+	}
+	for _, name := range c.TargetNames() { // last, for the API's credential is theirs
+		gather(settings, &c.Targets[name].Account)
+	}
 	for _, name := range c.SourceNames() {
 		src := c.Sources[name]
-		a := s.actor(&src.Account)
+		a := s.actor(&src.Account, settings)
 		if a != nil && src.Webhook {
 			a.sources = append(a.sources, name)
 		}
 	}
 	for _, name := range c.TargetNames() {
-		s.actor(&c.Targets[name].Account)
+		s.actor(&c.Targets[name].Account, settings)
 	}
 	for name, a := range s.actors {
 		s.mux.Handle("/"+name+"/", http.StripPrefix("/"+name, a.faults.Around(a.Vendor)))
@@ -67,25 +80,34 @@ func New(c *config.Company, o Options) *Stage {
 	return s
 }
 
-func (s *Stage) actor(account *config.Account) *actor {
+// gather collects what a fake is set up with: the texts among the settings of
+// its accounts, and the secrets that they prove themselves with.
+func gather(all map[string]map[string]string, account *config.Account) {
+	name := account.SandboxName()
+	if all[name] == nil {
+		all[name] = map[string]string{}
+	}
+	for setting, v := range account.Settings {
+		if text, ok := v.(string); ok && text != "" {
+			all[name][setting] = text
+		}
+	}
+	for secretName, use := range account.Type.Secrets {
+		// One that is not configured is not sent either, see config.Company.Secrets.
+		if _, ok := account.Secrets[secretName]; use.API && (ok || !use.Optional) {
+			all[name][secretName] = config.SandboxSecret(name, secretName).Reveal()
+		}
+	}
+}
+
+func (s *Stage) actor(account *config.Account, settings map[string]map[string]string) *actor {
 	name := account.SandboxName()
 	if a := s.actors[name]; a != nil || account.Type.Fake == nil {
 		return a
 	}
 	a := &actor{}
-	settings := map[string]string{}
-	for setting, v := range account.Settings {
-		if text, ok := v.(string); ok {
-			settings[setting] = text
-		}
-	}
-	for secretName, use := range account.Type.Secrets {
-		if use.API {
-			settings[secretName] = config.SandboxSecret(name, secretName).Reveal()
-		}
-	}
 	a.Vendor = account.Type.Fake(fake.Options{
-		Now: s.Now, Secret: config.SandboxSecret(name, "webhook").Reveal(), Settings: settings,
+		Now: s.Now, Secret: config.SandboxSecret(name, "webhook").Reveal(), Settings: settings[name],
 		Send: func(ctx context.Context, h fake.Hook) { s.send(ctx, a, h) },
 	})
 	s.actors[name] = a
@@ -97,6 +119,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	s.ctx = ctx
 	close(s.begun)
 	<-ctx.Done()
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.hooks.Wait()
 	return nil
 }
@@ -181,7 +206,18 @@ func (s *Stage) clock(w http.ResponseWriter, r *http.Request) {
 	case !s.SetClock(to.Now):
 		refuse(w, http.StatusConflict, "clock", "the clock is never moved back")
 	default:
+		s.tick(r.Context())
 		answer(w, http.StatusOK, map[string]any{"now": s.Now()})
+	}
+}
+
+// tick lets the fakes act on the new time: what was planned for a day that has
+// come is sent before the clock's answer.
+func (s *Stage) tick(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(s.actors)) {
+		if t, ok := s.actors[name].Vendor.(interface{ Tick(context.Context) }); ok {
+			t.Tick(ctx)
+		}
 	}
 }
 

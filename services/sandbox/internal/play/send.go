@@ -24,21 +24,29 @@ func (s *Stage) send(ctx context.Context, a *actor, h fake.Hook) {
 		if s.post(ctx, source, h) {
 			continue
 		}
-		s.hooks.Go(func() {
-			<-s.begun
-			for range hookTries {
-				select {
-				case <-s.ctx.Done():
-					return
-				case <-time.After(hookPause):
-				}
-				if s.post(s.ctx, source, h) {
-					return
-				}
-			}
-			s.Log.WarnContext(s.ctx, "a webhook was given up", "source", source)
-		})
+		s.mu.Lock()
+		if !s.ended {
+			s.hooks.Go(func() { s.again(source, h) })
+		}
+		s.mu.Unlock()
 	}
+}
+
+// again repeats a webhook until it is settled, the sandbox ends, or nobody
+// would try any more.
+func (s *Stage) again(source string, h fake.Hook) {
+	<-s.begun
+	for range hookTries {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(s.pause):
+		}
+		if s.post(s.ctx, source, h) {
+			return
+		}
+	}
+	s.Log.WarnContext(s.ctx, "a webhook was given up", "source", source)
 }
 
 // post makes one call and tells whether it is settled.

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/employee"
 )
 
@@ -17,27 +19,37 @@ const (
 type matchKey struct {
 	Kind  string
 	Token string // HMAC of the normalised value
+	leaf  string
 }
 
-// matchKeys are the match keys in a flat person.
-func matchKeys(f employee.Flat, token func(kind, value string) string) []matchKey {
+// matchKeys are the match keys in a flat person, by leaf. With leaves named,
+// only those.
+func matchKeys(f employee.Flat, only []string, token func(kind, value string) string) []matchKey {
 	var keys []matchKey
-	add := func(kind string, v any) {
-		if s, _ := v.(string); s != "" {
-			keys = append(keys, matchKey{kind, token(kind, strings.ToLower(s))})
-		}
-	}
-	add(matchEmail, f["work_email"])
-	add(matchNumber, f["employee_number"])
 	for leaf, v := range f {
-		if strings.HasPrefix(leaf, "national_ids[") {
+		kind, value := "", ""
+		switch {
+		case leaf == "work_email":
+			kind = matchEmail
+			value, _ = v.(string)
+		case leaf == "employee_number":
+			kind = matchNumber
+			value, _ = v.(string)
+		case strings.HasPrefix(leaf, "national_ids["):
+			kind = matchID
 			if id, ok := v.(map[string]any); ok {
-				if value, _ := id["value"].(string); value != "" {
-					add(matchID, leaf+"="+value)
-				}
+				value, _ = id["value"].(string)
 			}
 		}
+		if value == "" || only != nil && !slices.Contains(only, leaf) {
+			continue
+		}
+		if kind == matchID {
+			value = leaf + "=" + value
+		}
+		keys = append(keys, matchKey{kind, token(kind, strings.ToLower(value)), leaf})
 	}
+	slices.SortFunc(keys, func(a, b matchKey) int { return strings.Compare(a.leaf, b.leaf) })
 	return keys
 }
 
@@ -104,4 +116,27 @@ func (ix *index) linkedElsewhere(id, source, token string) bool {
 	}
 	other, ok := p.links[source]
 	return ok && other != token
+}
+
+func rulebooks(c *config.Company) map[string]rulebook {
+	books := map[string]rulebook{}
+	for name, s := range c.Sources {
+		b := rulebook{confidence: map[string]bool{}}
+		for _, m := range s.Match {
+			b.confidence[matchKind(m.By)] = m.Sure
+		}
+		b.waits = len(c.AlsoTargets(name)) > 0
+		books[name] = b
+	}
+	return books
+}
+
+func matchKind(by string) string {
+	switch by {
+	case config.ByWorkEmail:
+		return matchEmail
+	case config.ByEmployeeNumber:
+		return matchNumber
+	}
+	return matchID
 }

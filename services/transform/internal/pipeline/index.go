@@ -29,6 +29,7 @@ type statement struct {
 	status   string
 	version  connector.Version
 	raw      uint64
+	event    string // of its last record
 	seen     []string
 	rev      *revision
 }
@@ -54,7 +55,7 @@ func newIndex() *index {
 
 // load reads the newest message of every subject of PEOPLE. Statements that
 // still wait for their link are handed to waiting.
-func (ix *index) load(ctx context.Context, b *bus.Bus, waiting func(bus.In)) error {
+func (ix *index) load(ctx context.Context, b *bus.Bus, waiting func(st record.Statement, token string)) error {
 	return b.EachLast(ctx, topology.People, "hr.>", func(in bus.In) error {
 		if in.Err != nil {
 			return in.Err
@@ -67,12 +68,12 @@ func (ix *index) load(ctx context.Context, b *bus.Bus, waiting func(bus.In)) err
 			if err != nil {
 				return err
 			}
-			ix.statements[rest] = &statement{st.Employee, st.Status, st.Version, st.Raw, st.Seen, &revision{in.Seq}}
+			ix.statements[rest] = &statement{st.Employee, st.Status, st.Version, st.Raw, st.Event, st.Seen, &revision{in.Seq}}
 			if st.Employee != "" {
 				ix.link(st.Employee, st.Source, topology.Last(in.Subject))
 			}
 			if st.Status == record.StatusWaiting {
-				waiting(in)
+				waiting(st, topology.Last(rest))
 			}
 		case "employee":
 			var h employee.Head

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/record"
 )
@@ -17,15 +18,38 @@ type tokens func(leaf string, value any) string
 
 const statusLeaf = "employment.status"
 
-// merge lays what one source says over a state, leaf by leaf, and reports the
-// leaves that changed and those it may not set.
+// ranking remembers the ranks of the leaves it was asked for.
+func ranking(a config.Authority) ranks {
+	known := map[string][]string{}
+	return func(leaf string) []string {
+		r, ok := known[leaf]
+		if !ok {
+			if len(known) > 4096 { // leaves hold keys of vendors: there is no end to them
+				clear(known)
+			}
+			r = a.Rank(leaf)
+			known[leaf] = r
+		}
+		return r
+	}
+}
+
+// merged is what came of a merge.
+type merged struct {
+	changed   []string
+	conflicts []record.Conflict // leaves that the source may not set
+	claimed   bool              // a value stands as it was, but for a source above the one before
+}
+
+// merge lays what one source says over a state, leaf by leaf, and reports what
+// came of it.
 //
 //   - The highest-ranked source that has said something wins; a lower one fills
 //     what nobody above it has said, and gives way later.
 //   - A source clears only what it said itself, or what we wrote there.
 //   - What a source repeats of our own write is a confirmation, not a change,
 //     unless the state does not have that leaf yet.
-func merge(s *employee.State, source string, said employee.Flat, at time.Time, sent map[string]string, rank ranks, token tokens) (changed []string, conflicts []record.Conflict) {
+func merge(s *employee.State, source string, said employee.Flat, at time.Time, sent map[string]string, rank ranks, token tokens) (m merged) {
 	leaves := make([]string, 0, len(said))
 	for leaf := range said {
 		leaves = append(leaves, leaf)
@@ -37,7 +61,7 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		ranked := rank(leaf)
 		mine := slices.Index(ranked, source)
 		if mine < 0 {
-			conflicts = append(conflicts, record.Conflict{Path: leaf, Rule: "no_authority"})
+			m.conflicts = append(m.conflicts, record.Conflict{Path: leaf, Rule: "no_authority"})
 			continue
 		}
 		current, known := s.Fields[leaf]
@@ -51,7 +75,7 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		if known && had && origin.Source != source {
 			if theirs := slices.Index(ranked, origin.Source); theirs >= 0 && theirs < mine {
 				if !employee.Equal(current, value) {
-					conflicts = append(conflicts, record.Conflict{Path: leaf, Rule: "lower_rank", Winner: origin.Source})
+					m.conflicts = append(m.conflicts, record.Conflict{Path: leaf, Rule: "lower_rank", Winner: origin.Source})
 				}
 				continue
 			}
@@ -59,6 +83,7 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		if known && employee.Equal(current, value) {
 			if origin.Source != source {
 				s.Provenance[leaf] = employee.Origin{Source: source, At: at}
+				m.claimed = true
 			}
 			continue
 		}
@@ -71,9 +96,9 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 			s.Fields[leaf] = value
 		}
 		s.Provenance[leaf] = employee.Origin{Source: source, At: at}
-		changed = append(changed, leaf)
+		m.changed = append(m.changed, leaf)
 	}
-	return changed, conflicts
+	return m
 }
 
 // cleared reads an element of which only its keys are left (`phones[mobile]`

@@ -69,14 +69,14 @@ func TestMerge(t *testing.T) {
 			for _, b := range c.before {
 				merge(s, b.source, b.fields, at, b.sent, bambooFirst, plain)
 			}
-			changed, conflicts := merge(s, c.now.source, c.now.fields, at, c.now.sent, bambooFirst, plain)
+			m := merge(s, c.now.source, c.now.fields, at, c.now.sent, bambooFirst, plain)
 			if d := cmp.Diff(c.want, s.Fields); d != "" {
 				t.Errorf("fields (-want +got):\n%s", d)
 			}
-			if d := cmp.Diff(c.changed, changed); d != "" {
+			if d := cmp.Diff(c.changed, m.changed); d != "" {
 				t.Errorf("changed (-want +got):\n%s", d)
 			}
-			if d := cmp.Diff(c.conflicts, conflicts); d != "" {
+			if d := cmp.Diff(c.conflicts, m.conflicts); d != "" {
 				t.Errorf("conflicts (-want +got):\n%s", d)
 			}
 		})
@@ -101,8 +101,8 @@ func TestMergeFollowsTheRanking(t *testing.T) {
 				last[leaf][source] = fields[leaf]
 			}
 			merge(s, source, fields, time.Now(), nil, rank, plain)
-			if changed, _ := merge(s, source, fields, time.Now(), nil, rank, plain); len(changed) > 0 {
-				t.Fatalf("the same again changed %v", changed)
+			if m := merge(s, source, fields, time.Now(), nil, rank, plain); len(m.changed) > 0 || m.claimed {
+				t.Fatalf("the same again changed %v", m.changed)
 			}
 		}
 		for leaf, by := range last {
@@ -202,10 +202,10 @@ func TestIdentify(t *testing.T) {
 		{name: "by our id", source: "bamboohr", token: "t2", ours: "e2", want: verdict{employee: "e2", rule: "our_id"}},
 		{name: "our id of somebody another key stands for", source: "bamboohr", token: "t2", ours: "e1", want: verdict{create: true, rule: "new"}},
 		{name: "our id of nobody", source: "bamboohr", token: "t2", ours: "e9", want: verdict{create: true, rule: "new"}},
-		{name: "by e-mail", source: "greenhouse", token: "g1", keys: []matchKey{{matchEmail, "m2"}}, book: sure, want: verdict{employee: "e2", rule: "match"}},
-		{name: "two people match", source: "greenhouse", token: "g1", keys: []matchKey{{matchEmail, "m1"}, {matchNumber, "n2"}}, book: sure, want: verdict{review: true, rule: "two_people_match"}},
-		{name: "an unsure match", source: "greenhouse", token: "g1", keys: []matchKey{{matchNumber, "n1"}}, book: rulebook{confidence: map[string]bool{matchNumber: false}}, want: verdict{review: true, rule: "unsure_match"}},
-		{name: "a match the source does not use", source: "greenhouse", token: "g1", keys: []matchKey{{matchEmail, "m1"}}, want: verdict{create: true, rule: "new"}},
+		{name: "by e-mail", source: "greenhouse", token: "g1", keys: []matchKey{{Kind: matchEmail, Token: "m2"}}, book: sure, want: verdict{employee: "e2", rule: "match"}},
+		{name: "two people match", source: "greenhouse", token: "g1", keys: []matchKey{{Kind: matchEmail, Token: "m1"}, {Kind: matchNumber, Token: "n2"}}, book: sure, want: verdict{review: true, rule: "two_people_match"}},
+		{name: "an unsure match", source: "greenhouse", token: "g1", keys: []matchKey{{Kind: matchNumber, Token: "n1"}}, book: rulebook{confidence: map[string]bool{matchNumber: false}}, want: verdict{review: true, rule: "unsure_match"}},
+		{name: "a match the source does not use", source: "greenhouse", token: "g1", keys: []matchKey{{Kind: matchEmail, Token: "m1"}}, want: verdict{create: true, rule: "new"}},
 		{name: "unknown at an account we write to", source: "bamboohr", token: "t3", book: rulebook{waits: true}, want: verdict{wait: true, rule: "link_wait"}},
 		{name: "and after the wait", source: "bamboohr", token: "t3", book: rulebook{waits: true}, waited: true, want: verdict{create: true, rule: "new"}},
 	} {

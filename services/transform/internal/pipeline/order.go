@@ -23,8 +23,8 @@ const (
 )
 
 // order compares a record with the statement of its key. Only versions of
-// equal scale compare; without a version the record's own id decides whether
-// it was taken before.
+// equal scale compare; without a version, and for what a vendor did at the same
+// instant, the record's own id decides whether it was taken before.
 func order(st *statement, v connector.Version, id string) arrival {
 	if st == nil {
 		return newer
@@ -41,7 +41,7 @@ func order(st *statement, v connector.Version, id string) arrival {
 	switch c := compare(v, st.version); {
 	case c < 0:
 		return late
-	case c == 0 && v.Scale == connector.ScaleSequence:
+	case c == 0 && (v.Scale == connector.ScaleSequence || short(id) == short(st.event) || slices.Contains(st.seen, short(id))):
 		return again
 	}
 	return newer
@@ -84,6 +84,9 @@ func validVersion(v connector.Version) bool {
 func short(id string) string { return id[:min(len(id), 12)] }
 
 func remember(seen []string, id string) []string {
+	if slices.Contains(seen, short(id)) {
+		return seen
+	}
 	out := append(slices.Clone(seen), short(id))
 	if len(out) > seenLimit {
 		out = out[len(out)-seenLimit:]

@@ -19,6 +19,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/clock"
@@ -53,51 +54,59 @@ type Pipeline struct {
 	Deps
 	effective effective
 	books     map[string]rulebook
+	ranks     ranks
 	states    *lru.Cache[string, *employee.State]
 	ix        *index
-	waiting   map[string]*work // by `<source>.<token>`
+	waiting   map[string]waiting // by `<source>.<token>`
 	group     *group
-	limit     int            // changes per commit; halved after a refusal until the culprit is alone
-	refusals  map[uint64]int // of records that were refused alone, by RAW sequence
+	limit     int     // changes per commit; halved after a refusal until the culprit is alone
+	refused   refusal // of the record that was refused alone last
+}
+
+// refusal counts how often a record that stood alone was refused.
+type refusal struct {
+	raw   uint64
+	times int
 }
 
 const (
 	groupLimit  = 400
 	groupLinger = 10 * time.Millisecond // only after a group that was a batch
-	stateCache  = 4096
+	stateCache  = 4096                  // more than two groups: what is staged is never read back
+	againPause  = 200 * time.Millisecond
+	waitTick    = 250 * time.Millisecond // how often link_wait is looked at; the clock may be moved
 )
 
 // New makes a pipeline for a company.
 func New(d Deps) (*Pipeline, error) {
-	p := &Pipeline{Deps: d, effective: effective{d.Company.Zone}, books: rulebooks(d.Company), limit: groupLimit, refusals: map[uint64]int{}}
+	p := &Pipeline{Deps: d, effective: effective{d.Company.Zone}, books: rulebooks(d.Company), ranks: ranking(d.Company.Authority), limit: groupLimit}
 	var err error
 	p.states, err = lru.New[string, *employee.State](stateCache)
 	return p, err
 }
 
-// Run works until ctx ends.
+// Run works until ctx ends. When it returns, nothing of it runs any more.
 func (p *Pipeline) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for {
 		err := p.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		p.Log.WarnContext(ctx, "starting again from what is committed", "reason", fault.Reason(err), "err", err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(againPause):
 		}
 	}
 	return nil
 }
 
-// session loads the index and follows RAW until something fails.
+// session loads the index and follows RAW until something fails. It leaves
+// nothing running: the next session reads what this one has committed.
 func (p *Pipeline) session(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	p.ix, p.waiting, p.group = newIndex(), map[string]*work{}, &group{}
+	p.ix, p.waiting, p.group = newIndex(), map[string]waiting{}, &group{}
 	p.states.Purge()
-	if err := p.ix.load(ctx, p.Bus, func(in bus.In) { p.await(ctx, in) }); err != nil {
+	if err := p.ix.load(ctx, p.Bus, func(st record.Statement, token string) { p.await(ctx, st, token) }); err != nil {
 		return err
 	}
 	feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Raw, Durable: topology.TransformRaw})
@@ -105,52 +114,68 @@ func (p *Pipeline) session(ctx context.Context) error {
 		return err
 	}
 	defer feed.Close()
-	return p.follow(ctx, p.mapped(ctx, feed), feed)
+	f := &feeder{out: make(chan chan *work, 2*groupLimit)}
+	feeding, stop := context.WithCancel(ctx)
+	go f.run(feeding, feed, p.open)
+	defer f.wait()
+	defer stop()
+	c := &committer{p: p, feed: feed, done: make(chan error, 1)}
+	defer c.wait()
+	return p.follow(ctx, c, f)
 }
 
-// mapped fetches and maps records on all cores and hands them on in order.
-func (p *Pipeline) mapped(ctx context.Context, feed *bus.Feed) <-chan chan *work {
-	out := make(chan chan *work, 2*groupLimit)
-	go func() {
-		defer close(out)
-		cores, some := make(chan struct{}, runtime.GOMAXPROCS(0)), false
-		for {
-			in, err := feed.Next(ctx)
-			if errors.Is(err, bus.ErrReset) && !some {
-				continue // nothing was handed out yet
-			}
-			some = true
-			slot := make(chan *work, 1)
-			if err != nil {
-				slot <- &work{err: err, fatal: true}
-				select {
-				case out <- slot:
-				case <-ctx.Done():
-				}
-				return
-			}
-			select {
-			case out <- slot:
-			case <-ctx.Done():
-				return
-			}
-			cores <- struct{}{}
-			go func() {
-				defer func() { <-cores }()
-				slot <- p.open(ctx, in)
-			}()
+// feeder fetches records, has them mapped on all cores and hands them on in
+// order. It closes out when the feed ends; then err says why.
+type feeder struct {
+	out chan chan *work
+	err error
+}
+
+func (f *feeder) run(ctx context.Context, feed *bus.Feed, open func(context.Context, bus.In) *work) {
+	defer close(f.out)
+	var cores errgroup.Group
+	cores.SetLimit(runtime.GOMAXPROCS(0))
+	defer func() { _ = cores.Wait() }() // they report through their slots
+	for given := false; ; {
+		in, err := feed.Next(ctx)
+		if errors.Is(err, bus.ErrReset) && !given {
+			continue // nothing was handed out yet
 		}
-	}()
-	return out
+		if err != nil {
+			f.err = err
+			return
+		}
+		given = true
+		slot := make(chan *work, 1)
+		select {
+		case f.out <- slot:
+		case <-ctx.Done():
+			f.err = ctx.Err()
+			return
+		}
+		cores.Go(func() error {
+			slot <- open(ctx, in)
+			return nil
+		})
+	}
+}
+
+// wait returns when the feeder has ended; its context must have. What was
+// handed out and not taken comes again.
+func (f *feeder) wait() {
+	for range f.out {
+		continue
+	}
 }
 
 // follow is the sequencer: it processes records in order and commits them in
 // groups, one commit in flight while the next group is collected.
-func (p *Pipeline) follow(ctx context.Context, mapped <-chan chan *work, feed *bus.Feed) error {
-	c := &committer{p: p, feed: feed, done: make(chan error, 1)}
+func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
+	tick := time.NewTicker(waitTick)
+	defer tick.Stop()
 	var linger <-chan time.Time
 	for {
-		if linger == nil && c.idle() && len(mapped) == 0 {
+		if linger == nil && c.idle() && len(f.out) == 0 {
 			if c.batched && p.group.size() < p.limit {
 				linger = time.After(groupLinger - min(groupLinger, time.Since(p.group.begun)))
 			} else {
@@ -159,7 +184,7 @@ func (p *Pipeline) follow(ctx context.Context, mapped <-chan chan *work, feed *b
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case err := <-c.done:
 			if err := c.settle(err); err != nil {
 				return err
@@ -167,46 +192,32 @@ func (p *Pipeline) follow(ctx context.Context, mapped <-chan chan *work, feed *b
 		case <-linger:
 			linger = nil
 			c.flush(ctx)
-		case <-p.nextWait():
-			for _, w := range p.ended() {
-				if err := p.take(ctx, c, w); err != nil {
+		case <-tick.C:
+			for _, over := range p.over() {
+				if err := p.resume(ctx, c, over); err != nil {
 					return err
 				}
 			}
-		case slot, ok := <-mapped:
+		case slot, ok := <-f.out:
 			if !ok {
-				return nil
+				return f.err
 			}
-			w := <-slot
-			if w.fatal {
-				return w.err
-			}
-			if err := p.take(ctx, c, w); err != nil {
+			if err := p.take(ctx, c, <-slot); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// take processes one record once the group is free for it, and then the
-// records that waited for what it brought.
+// take processes one record once the group is free for it.
 func (p *Pipeline) take(ctx context.Context, c *committer, w *work) error {
-	id := p.whose(w)
-	reads := w.linked != nil || w.rec.Partial || p.books[w.source].waits // its statement is read back
-	if p.group.size() >= p.limit || p.group.touches(w.source+"."+w.token, id) || reads && c.inflight.touches(w.source+"."+w.token, "") {
+	if p.group.size() >= p.limit || p.group.touches(w.key(), p.whose(w)) || p.reads(w) && c.inflight.touches(w.key(), "") {
 		if err := c.drain(ctx); err != nil {
 			return err
 		}
 	}
 	if err := p.process(ctx, w); err != nil {
 		return err
-	}
-	again := p.group.again
-	p.group.again = nil
-	for _, waited := range again {
-		if err := p.take(ctx, c, waited); err != nil {
-			return err
-		}
 	}
 	if p.group.size() >= p.limit {
 		c.flush(ctx)
@@ -221,89 +232,12 @@ func (p *Pipeline) whose(w *work) string {
 	}
 	v := p.ix.identify(w.source, w.token, w.ours, w.keys, p.books[w.source], w.waited)
 	if v.create {
-		return p.Codec.Sealer.Token("employee", w.source, w.rec.Key)
+		return p.newID(w)
 	}
 	return v.employee
 }
 
-// committer has at most one commit in flight.
-type committer struct {
-	p        *Pipeline
-	feed     *bus.Feed
-	inflight *group
-	batched  bool // the group before was large enough for a batch
-	done     chan error
-}
-
-// idle tells whether something is collected and nothing in flight.
-func (c *committer) idle() bool { return c.inflight == nil && !c.p.group.empty() }
-
-func (c *committer) flush(ctx context.Context) {
-	if !c.idle() {
-		return
-	}
-	g := c.p.group
-	c.inflight, c.p.group, c.batched = g, &group{}, g.size() >= crossing
-	go func() {
-		err := c.p.commit(ctx, g)
-		if err == nil {
-			err = c.feed.Ack(g.acks...)
-		}
-		c.done <- err
-	}()
-}
-
-// settle takes the result of a commit. A refusal halves the next groups until
-// the culprit is alone; a culprit that is refused alone is buried.
-func (c *committer) settle(err error) error {
-	g, p := c.inflight, c.p
-	c.inflight = nil
-	if err == nil {
-		p.limit = min(groupLimit, p.limit*2)
-		return nil
-	}
-	if errors.Is(err, bus.ErrConflict) && len(g.acks) == 1 {
-		p.refusals[g.acks[0].Seq]++
-	}
-	p.limit = max(1, p.limit/2)
-	return err
-}
-
-// drain commits what is collected and waits for it.
-func (c *committer) drain(ctx context.Context) error {
-	for c.inflight != nil || !c.p.group.empty() {
-		c.flush(ctx)
-		select {
-		case err := <-c.done:
-			if err := c.settle(err); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func rulebooks(c *config.Company) map[string]rulebook {
-	books := map[string]rulebook{}
-	for name, s := range c.Sources {
-		b := rulebook{confidence: map[string]bool{}}
-		for _, m := range s.Match {
-			b.confidence[matchKind(m.By)] = m.Sure
-		}
-		b.waits = len(c.AlsoTargets(name)) > 0
-		books[name] = b
-	}
-	return books
-}
-
-func matchKind(by string) string {
-	switch by {
-	case config.ByWorkEmail:
-		return matchEmail
-	case config.ByEmployeeNumber:
-		return matchNumber
-	}
-	return matchID
+// newID is derived, so that a commit that is tried again makes the same person.
+func (p *Pipeline) newID(w *work) string {
+	return p.Codec.Sealer.Token("employee", w.source, w.rec.Key)
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -14,29 +15,37 @@ import (
 	"github.com/muster-hr/muster/libs/topology"
 )
 
-// reserve stages the match keys that the new state has and nobody owns yet. A
-// key that another person owns is not taken over; it shows as a conflict.
-func (p *Pipeline) reserve(ctx context.Context, i *item, id string, w *work, c change) error {
-	keys := matchKeys(c.after.Fields, func(kind, value string) string { return p.Codec.Sealer.Token("match", kind, value) })
+// reserve stages the match keys that the new state has and nobody owns yet,
+// those that are pending included. A key that another person owns is not taken
+// over; it shows as a conflict.
+func (p *Pipeline) reserve(ctx context.Context, i *item, id string, c change) (taken []record.Conflict, err error) {
+	keys := matchKeys(c.after.Fields, c.leaves, p.matchToken)
+	for _, pending := range c.after.Pending {
+		keys = append(keys, matchKeys(pending.Fields, nil, p.matchToken)...)
+	}
 	for _, k := range keys {
 		name := k.Kind + "." + k.Token
-		if owner := p.ix.matches[name].employee; owner != "" {
+		switch p.ix.matches[name].employee {
+		case id:
+			continue
+		case "":
+		default:
+			taken = append(taken, record.Conflict{Path: k.leaf, Rule: "match_key_taken"})
 			continue
 		}
 		out, err := p.clear(topology.Match(k.Kind, k.Token), event.MatchReservedV1, p.Codec.Sealer.Token("reserve", name, id), reserved{Employee: id})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		p.ix.matches[name] = match{id}
-		i.atomic = true
+		i.atomic, i.matches = true, append(i.matches, name)
 		i.people = append(i.people, staged{ctx: ctx, out: out, rev: &revision{}})
 	}
-	return nil
+	return taken, nil
 }
 
 // pointLeaver stages the pointer that lets a leaver overtake a backlog.
 func (p *Pipeline) pointLeaver(ctx context.Context, i *item, id string, version uint64) error {
-	out, err := p.clear(topology.Leaver(id), event.LeaverNotedV1, p.Codec.Sealer.Token("leaver", id, i.statement, itoa(version)), reserved{Employee: id, Version: version})
+	out, err := p.clear(topology.Leaver(id), event.LeaverNotedV1, p.Codec.Sealer.Token("leaver", id, i.statement, strconv.FormatUint(version, 10)), reserved{Employee: id, Version: version})
 	if err != nil {
 		return err
 	}
@@ -58,7 +67,7 @@ func (p *Pipeline) clear(subject, typ, id string, v any) (bus.Out, error) {
 
 // bury stages a dead letter that names where and by which rule the record does
 // not fit, and holds the record sealed as it came.
-func (p *Pipeline) bury(w *work, f *fault.Error, sc trace.SpanContext) {
+func (p *Pipeline) bury(w *work, f *fault.Error, sc trace.SpanContext) error {
 	ctx := trace.ContextWithSpanContext(context.Background(), sc)
 	p.Metrics.Dead(topology.StageMap)
 	p.Log.WarnContext(ctx, "record became a dead letter", "source", w.source, "event", w.in.Event.ID(), "reason", f.Reason, "path", f.Path, "rule", f.Rule)
@@ -67,30 +76,21 @@ func (p *Pipeline) bury(w *work, f *fault.Error, sc trace.SpanContext) {
 		Attempts: 1, At: p.Clock.Now(), Config: p.Company.Version, Key: w.rec.Key, Body: w.rec.Body,
 	})
 	if err != nil {
-		p.group.failed = err
-		return
+		return err
 	}
 	none := uint64(0)
 	p.group.dead = append(p.group.dead, staged{ctx: ctx, out: bus.Out{Subject: letter.Subject, Event: letter.Event, Expect: &none}})
+	return nil
 }
 
 // superseded notes that an older version arrived late and was not believed.
-func (p *Pipeline) superseded(ctx context.Context, w *work) staged {
+func (p *Pipeline) superseded(ctx context.Context, w *work, st *statement) error {
 	out, err := p.clear(topology.AuditOf("transform", "superseded"), event.RecordStatedV1, p.Codec.Sealer.Token("superseded", w.id()), record.Statement{
-		Source: w.source, Employee: p.ix.statement(w.source, w.token).employee, Status: "superseded", Version: w.rec.Version,
+		Source: w.source, Employee: st.employee, Status: "superseded", Version: w.rec.Version,
 		Event: w.id(), Word: w.rec.Event, Raw: w.in.Seq, AcceptedAt: w.rec.AcceptedAt, StatedAt: p.Clock.Now(), Config: p.Company.Version,
 	})
-	if err != nil {
-		p.group.failed = err
+	if err == nil {
+		p.group.notes = append(p.group.notes, staged{ctx: ctx, out: out})
 	}
-	return staged{ctx: ctx, out: out}
-}
-
-// statementAt reads the committed statement of a key.
-func (p *Pipeline) statementAt(ctx context.Context, w *work) (record.Statement, error) {
-	in, err := p.Bus.Last(ctx, topology.People, topology.Said(w.source, w.token))
-	if err != nil {
-		return record.Statement{}, err
-	}
-	return p.Codec.OpenStatement(ctx, w.token, in.Event)
+	return err
 }

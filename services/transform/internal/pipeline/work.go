@@ -3,9 +3,10 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"time"
+	"maps"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/event"
@@ -21,16 +22,23 @@ type work struct {
 	token  string
 	rec    record.Received
 	linked *record.Linked
-	said   employee.Flat
-	from   string // effective day, "" if at once
-	ours   string // our own id, if the record holds one
+	says   []saying // what it says, oldest first; more than one after a wait
+	ours   string   // our own id, if the record holds one
 	keys   []matchKey
-	waited bool      // link_wait has run out
-	until  time.Time // end of link_wait
+	old    record.Statement // the statement before, as far as it is needed
+	waited bool             // link_wait has run out
 	err    error
-	fatal  bool // the feed failed, not the record
 	skip   bool // nothing to do but acknowledge
 }
+
+// saying is one observation.
+type saying struct {
+	fields employee.Flat
+	from   string // effective day, "" if at once
+}
+
+func (w *work) id() string  { return w.in.Event.ID() }
+func (w *work) key() string { return w.source + "." + w.token }
 
 // open decodes one message and maps its record. It looks at nothing but the
 // message and the configuration, so it may run beside others.
@@ -48,7 +56,7 @@ func (p *Pipeline) open(ctx context.Context, in bus.In) *work {
 	case event.RecordReceivedV1:
 		w.rec, w.err = p.Codec.OpenReceived(ctx, w.token, in.Event)
 		if w.err == nil {
-			p.mapRecord(w)
+			w.err = p.mapRecord(w)
 		}
 	default:
 		w.skip = true
@@ -57,31 +65,59 @@ func (p *Pipeline) open(ctx context.Context, in bus.In) *work {
 }
 
 // mapRecord is the first stage: the source's mapping makes an observation.
-func (p *Pipeline) mapRecord(w *work) {
+func (p *Pipeline) mapRecord(w *work) error {
 	src := p.Company.Sources[w.source]
 	if src == nil {
-		w.err = fault.New(fault.Record, "unknown_source", "no source %q is configured", w.source)
-		return
+		return fault.New(fault.Record, "unknown_source", "no source %q is configured", w.source)
 	}
 	if !validVersion(w.rec.Version) {
-		w.err = fault.New(fault.Record, "version", "the version is not a %s", w.rec.Version.Scale)
-		return
+		return fault.New(fault.Record, "version", "the version is not a %s", w.rec.Version.Scale)
 	}
-	obs, err := src.Mapping.Observe(connector.Record{
-		Key: w.rec.Key, Event: w.rec.Event, Version: w.rec.Version, Partial: w.rec.Partial, Body: w.rec.Body, Deleted: w.rec.Deleted,
-	}, p.Clock.Now().In(p.Company.Zone)) // its days are calendar days there
+	s, err := p.observe(src, w.rec)
 	if err != nil {
-		w.err = err
+		return err
+	}
+	w.says = []saying{s}
+	p.recognise(src, w, w.rec.Body)
+	return nil
+}
+
+func (p *Pipeline) observe(src *config.Source, r record.Received) (saying, error) {
+	now := p.Clock.Now().In(p.Company.Zone) // its days are calendar days there
+	obs, err := src.Mapping.Observe(connector.Record{Key: r.Key, Event: r.Event, Version: r.Version, Partial: r.Partial, Body: r.Body, Deleted: r.Deleted}, now)
+	if err != nil {
+		return saying{}, err
+	}
+	return saying{employee.Flatten(obs.Fields), obs.Effective}, nil
+}
+
+// recognise notes by what the person of a record can be found.
+func (p *Pipeline) recognise(src *config.Source, w *work, bodies ...json.RawMessage) {
+	var all employee.Flat
+	for i, s := range w.says {
+		switch i {
+		case 0:
+			all = s.fields
+		case 1:
+			all = maps.Clone(all)
+			fallthrough
+		default:
+			maps.Copy(all, s.fields)
+		}
+	}
+	w.keys = matchKeys(all, nil, p.matchToken)
+	field, _ := src.Settings["our_id_field"].(string)
+	if field == "" {
 		return
 	}
-	w.said, w.from = employee.Flatten(obs.Fields), obs.Effective
-	w.keys = matchKeys(w.said, func(kind, value string) string { return p.Codec.Sealer.Token("match", kind, value) })
-	if field, _ := src.Settings["our_id_field"].(string); field != "" {
+	for _, b := range bodies {
 		var body map[string]json.RawMessage
-		if json.Unmarshal(w.rec.Body, &body) == nil {
+		if w.ours == "" && json.Unmarshal(b, &body) == nil {
 			_ = json.Unmarshal(body[field], &w.ours) // anything but a text is not our id
 		}
 	}
 }
 
-func (w *work) id() string { return w.in.Event.ID() }
+func (p *Pipeline) matchToken(kind, value string) string {
+	return p.Codec.Sealer.Token("match", kind, value)
+}

@@ -1,0 +1,3 @@
+#!/bin/bash
+. "$BENCH/lib.sh"
+stop muster

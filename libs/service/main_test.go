@@ -1,0 +1,35 @@
+package service
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestAskReady(t *testing.T) {
+	status := http.StatusOK
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.WriteHeader(status)
+	}))
+	defer s.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
+	at := map[string]string{"MUSTER_DELIVERY_ADDR": "0.0.0.0:" + port, "MUSTER_INGRESS_ADDR": "127.0.0.1:0"}
+	getenv := func(name string) string { return at[name] }
+	if err := askReady("delivery-okta", getenv); err != nil {
+		t.Errorf("a ready one: %v", err)
+	}
+	status = http.StatusServiceUnavailable
+	if err := askReady("delivery-okta", getenv); ExitCode(err) != ExitFailed {
+		t.Errorf("one that is not ready: %v", err)
+	}
+	for _, name := range []string{"ingress", "audit"} {
+		if err := askReady(name, getenv); !errors.Is(err, ErrConfig) {
+			t.Errorf("%s has no port to ask at: %v", name, err)
+		}
+	}
+}

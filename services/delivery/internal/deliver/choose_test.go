@@ -1,0 +1,347 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/mapping"
+	"github.com/muster-hr/muster/libs/seal"
+)
+
+func TestAStateLikeTargetGetsTheNewestStateOnly(t *testing.T) {
+	w := newWorld(t)
+	for v := uint64(1); v <= 5; v++ {
+		w.named("emp1", v, string(rune('A'+v)))
+	}
+	held := make(chan struct{})
+	w.vendor.after = func(_ context.Context, d connector.Delivery, n int) error {
+		if n == 1 {
+			<-held // meanwhile the others queue up in the lane
+		}
+		return nil
+	}
+	w.start()
+	<-w.vendor.seen
+	for v := uint64(6); v <= 9; v++ {
+		w.named("emp1", v, string(rune('A'+v)))
+	}
+	w.eventually(func() string { // all are in the lanes when nothing is left to be given out
+		s, err := w.bus.ConsumerState(t.Context(), "PEOPLE", "delivery-okta")
+		if err != nil || s.Pending > 0 {
+			return "pending"
+		}
+		return ""
+	})
+	close(held)
+	w.until("emp1", "9 applied")
+	w.caughtUp()
+	if d := cmp.Diff([]uint64{5, 9}, w.vendor.versions("emp1")); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+	// Every version has exactly one end: applied, or overtaken by one that was.
+	ends := map[uint64]int{}
+	for _, r := range w.records("emp1") {
+		if r.Outcome == "applied" {
+			ends[r.Version]++
+			for _, s := range r.Superseded {
+				ends[s]++
+			}
+		}
+	}
+	for v := uint64(1); v <= 9; v++ {
+		if ends[v] != 1 {
+			t.Errorf("version %d has %d ends", v, ends[v])
+		}
+	}
+}
+
+func TestNothingNewMakesNoCall(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	w.say("emp1", 2, state{fields: employee.Flat{"name.given": "Ada", "positions[primary].department": "Legal"}, changed: []string{"positions[].department"}})
+	got := w.until("emp1", "2 unchanged")
+	if n := w.vendor.versions("emp1"); len(n) != 1 {
+		t.Errorf("calls for versions %v, want the first only", n)
+	}
+	if got.Done != 2 {
+		t.Errorf("done %d, want 2", got.Done)
+	}
+	w.named("emp1", 3, "Grace")
+	w.until("emp1", "3 applied")
+	if last := w.vendor.of("emp1")[1]; last.Before["name"].(map[string]any)["given"] != "Ada" || last.Refs["id"] != "k1" {
+		t.Errorf("the second call has before %v and refs %v", last.Before, last.Refs)
+	}
+}
+
+func TestAnEventLikeTargetGetsEveryChangeInOrder(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind = config.KindEvent
+	w.vendor.effects = connector.Effects{Idempotent: true}
+	w.named("emp1", 1, "A")
+	w.named("emp1", 2, "B")
+	w.say("emp1", 3, state{fields: employee.Flat{"name.given": "B", "positions[primary].department": "Legal"}, changed: []string{"positions[].department"}})
+	w.named("emp1", 4, "A")
+	w.named("emp1", 5, "C")
+	w.start()
+	w.until("emp1", "5 applied")
+	if d := cmp.Diff([]uint64{1, 2, 4, 5}, w.vendor.versions("emp1")); d != "" {
+		t.Errorf("versions (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"1 applied", "2 applied", "4 applied", "5 applied"}, w.outcomes("emp1")); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+	for i, c := range w.vendor.of("emp1") {
+		if d := cmp.Diff([]string{"name.given"}, c.Changed); d != "" {
+			t.Errorf("call %d names what it must not (-want +got):\n%s", i, d)
+		}
+	}
+}
+
+func TestOnlyWhatIsAllowedIsSent(t *testing.T) {
+	secretFields := employee.Flat{"name.given": "Ada", "work_email": "ada@x.test", "personal_email": "a@y.test", "compensation.amount": "98765"}
+	w := newWorld(t)
+	w.to.Source = "okta"
+	w.integrate("main", config.Integration{Fields: []string{"name", "work_email"}})
+	w.start()
+	w.say("emp1", 1, state{fields: secretFields, provenance: map[string]employee.Origin{
+		"work_email": {Source: "okta"}, "name.given": {Source: "bamboohr"},
+	}})
+	w.keys.askedFor(seal.Restricted)
+	got := w.until("emp1", "1 applied")
+	call := w.vendor.of("emp1")[0]
+	if d := cmp.Diff(map[string]any{"name": map[string]any{"given": "Ada"}}, call.Body); d != "" {
+		t.Errorf("body (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(connector.Match{}, call.Match); d != "" {
+		t.Errorf("what to find the person by is not minimised:\n%s", d)
+	}
+	if call.Status != "" {
+		t.Errorf("the status %q was told, and the target may not know it", call.Status)
+	}
+	if d := cmp.Diff([]string{"name.given"}, got.Fields); d != "" {
+		t.Errorf("evidence (-want +got):\n%s", d)
+	}
+}
+
+func TestTheRestrictedKeyIsFetchedOnlyIfNeeded(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		fields []string
+		want   bool
+	}{
+		{"basic fields", []string{"name"}, false},
+		{"pay", []string{"name", "compensation"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.integrate("main", config.Integration{Fields: c.fields})
+			w.named("emp1", 1, "Ada")
+			w.keys.askedFor(seal.Restricted)
+			w.start()
+			w.eventually(func() string { // not by the test's own eyes: they open everything
+				if len(w.vendor.of("emp1")) == 0 {
+					return "no call"
+				}
+				return ""
+			})
+			if n := w.keys.askedFor(seal.Restricted); (n > 0) != c.want {
+				t.Errorf("the key was asked for %d times", n)
+			}
+			_, pay := w.vendor.of("emp1")[0].Body["compensation"]
+			if pay != c.want {
+				t.Errorf("pay is in the body: %v", pay)
+			}
+		})
+	}
+}
+
+// TestAManagerNobodyKnowsIsLeftOut: the rest of the person is delivered.
+func TestAManagerNobodyKnowsIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	m, problems := mapping.Parse("okta.yaml", []byte("fields:\n  first: name.given\n  boss: {ref: 'positions[primary].manager'}\n"), mapping.Options{Direction: mapping.ToVendor})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	w.integrate("main", config.Integration{Fields: []string{"name", "positions"}, Mapping: m})
+	w.start()
+	for i, manager := range []any{"emp9", map[string]any{"work_email": "boss@x.test"}} {
+		id := fmt.Sprint("emp", i)
+		w.say(id, 1, state{fields: employee.Flat{"name.given": "Ada", "positions[primary].manager": manager}})
+		w.until(id, "1 applied")
+		if d := cmp.Diff(map[string]any{"first": "Ada"}, w.vendor.of(id)[0].Body); d != "" {
+			t.Errorf("body (-want +got):\n%s", d)
+		}
+	}
+}
+
+func TestLeavingAnIntegration(t *testing.T) {
+	for _, c := range []struct {
+		onLeave string
+		event   bool
+		want    []string // records after the first
+		status  string   // of the second call; "" if there is none
+	}{
+		{onLeave: config.OnLeaveDisable, want: []string{"2 applied", "3 unchanged", "4 applied"}, status: employee.Terminated},
+		{onLeave: config.OnLeaveDisable, event: true, want: []string{"2 applied", "4 applied"}, status: employee.Terminated},
+		{onLeave: config.OnLeaveKeep, want: []string{"4 unchanged"}},
+		{onLeave: config.OnLeaveHold, want: []string{"2 held", "3 held", "4 unchanged"}},
+	} {
+		name := c.onLeave
+		if c.event {
+			name += ", every change"
+		}
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if c.event {
+				w.to.Kind = config.KindEvent
+			}
+			w.vendor.effects.Idempotent = true
+			w.integrate("main", config.Integration{Fields: []string{"name"}, OnLeave: c.onLeave, When: w.when(`employment.type == "full_time"`)})
+			w.start()
+			in := func(version uint64, kind string) {
+				w.say("emp1", version, state{fields: employee.Flat{"name.given": "Ada", "employment.type": kind}, changed: []string{"employment.type"}})
+			}
+			in(1, "full_time")
+			w.until("emp1", "1 applied")
+			in(2, "contractor")
+			w.caughtUp()
+			in(3, "intern")
+			w.caughtUp()
+			in(4, "full_time")
+			w.caughtUp()
+			if d := cmp.Diff(append([]string{"1 applied"}, c.want...), w.outcomes("emp1")); d != "" {
+				t.Errorf("records (-want +got):\n%s", d)
+			}
+			calls := w.vendor.of("emp1")
+			if c.status == "" {
+				if len(calls) != 1 {
+					t.Errorf("%d calls, want the first only", len(calls))
+				}
+				return
+			}
+			if len(calls) != 3 || calls[1].Status != c.status || calls[2].Status == employee.Terminated {
+				t.Errorf("calls %+v", calls)
+			}
+		})
+	}
+}
+
+// TestOneWhoNeverCameCannotLeave: a target is not told of people it never had.
+func TestOneWhoNeverCameCannotLeave(t *testing.T) {
+	w := newWorld(t)
+	w.integrate("main", config.Integration{When: w.when(`employment.status == "active"`)})
+	w.start()
+	w.say("emp1", 1, state{status: employee.Terminated, fields: employee.Flat{"name.given": "Ada"}})
+	w.caughtUp()
+	if len(w.vendor.of("emp1")) > 0 || len(w.records("emp1")) > 0 {
+		t.Errorf("records %q", w.outcomes("emp1"))
+	}
+}
+
+// TestLeavingAfterACreateWhoseAnswerWasLost: the account may be there, so it is
+// looked for and closed; if it is not there, none is made to be closed.
+func TestLeavingAfterACreateWhoseAnswerWasLost(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		found []connector.Found
+		want  string
+		calls int
+	}{
+		{"there", []connector.Found{{Refs: connector.Refs{"id": "k7"}, Sure: true}}, "2 applied", 1},
+		{"not there", nil, "2 discarded", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.integrate("main", config.Integration{When: w.when(`employment.status == "active"`)})
+			w.vendor.find = func(connector.Delivery) ([]connector.Found, error) { return c.found, nil }
+			w.remembers(intended("emp1", 1))
+			w.say("emp1", 2, state{status: employee.Terminated, fields: employee.Flat{"name.given": "Ada"}})
+			w.start()
+			w.until("emp1", c.want)
+			calls := w.vendor.of("emp1")
+			if len(calls) != c.calls || c.calls > 0 && (calls[0].Status != employee.Terminated || calls[0].Refs["id"] != "k7") {
+				t.Errorf("calls %+v", calls)
+			}
+		})
+	}
+}
+
+func TestShadowMakesNoCall(t *testing.T) {
+	w := newWorld(t)
+	w.integrate("main", config.Integration{Mode: config.ModeShadow})
+	w.start()
+	w.named("emp1", 1, "Ada")
+	got := w.until("emp1", "1 discarded")
+	if got.Reason != "shadow" || len(got.Fields) == 0 {
+		t.Errorf("record %+v", got.Delivery)
+	}
+	if len(w.vendor.calls)+len(w.vendor.finds) > 0 {
+		t.Error("the vendor was called")
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.say("emp1", 1, state{fields: employee.Flat{"name.given": "Ada"}, typ: event.EmployeeHiredV1})
+	got := w.until("emp1", "1 applied").Delivery
+	if got.AcceptedAt.IsZero() || time.Since(got.At) > time.Minute {
+		t.Errorf("times %s and %s", got.AcceptedAt, got.At)
+	}
+	if d := cmp.Diff([]any{"okta", "main", "ev-emp1-1", event.EmployeeHiredV1, "access", "contract", "Okta Inc.", "c1", 1, "active"},
+		[]any{got.Target, got.Integration, got.Event, got.Type, got.Purpose, got.LegalBasis, got.Processor, got.Config, got.Attempt, got.Status}); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"employee_number", "employment.status", "name.given"}, got.Fields); d != "" {
+		t.Errorf("fields (-want +got):\n%s", d)
+	}
+	w.metrics.read(func(m *metrics) {
+		if m.attempts["applied"] != 1 || m.latency != 1 {
+			t.Errorf("attempts %v, latencies %d", m.attempts, m.latency)
+		}
+	})
+}
+
+// TestLaidOver: what was laid over a body is contained in the result, and
+// nothing else of the body is lost.
+func TestLaidOver(t *testing.T) {
+	bodies := rapid.Custom(func(t *rapid.T) map[string]any { return body(t, 3) })
+	rapid.Check(t, func(t *rapid.T) {
+		whole, part := bodies.Draw(t, "whole"), bodies.Draw(t, "part")
+		out := laidOver(whole, part)
+		if !contains(out, part) {
+			t.Fatalf("%v over %v is %v", part, whole, out)
+		}
+		if !contains(out, laidOver(out, part)) {
+			t.Fatalf("laying %v twice over %v changes it", part, whole)
+		}
+		for k, v := range whole {
+			if _, said := part[k]; !said && !employee.Equal(out[k], v) {
+				t.Fatalf("%s was lost", k)
+			}
+		}
+	})
+}
+
+func body(t *rapid.T, depth int) map[string]any {
+	out := map[string]any{}
+	for _, k := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.ID).Draw(t, "keys") {
+		if depth > 0 && rapid.Bool().Draw(t, "nested") {
+			out[k] = body(t, depth-1)
+			continue
+		}
+		out[k] = rapid.SampledFrom([]any{"x", "y", true}).Draw(t, "value")
+	}
+	return out
+}

@@ -1,0 +1,422 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+// intended is what a process leaves that died in the middle of a create.
+func intended(id string, version uint64) record.Delivery {
+	now := time.Now().UTC()
+	return record.Delivery{Employee: id, Event: eventID(id, version), Version: version, Attempt: 1, Outcome: record.OutcomeIntended, At: now, Uncertain: now}
+}
+
+func sure(key string) []connector.Found {
+	return []connector.Found{{Refs: connector.Refs{"id": key}, Sure: true}}
+}
+
+func TestAnIntentStandsBeforeACreate(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		effects connector.Effects
+		want    []string
+	}{
+		{"not idempotent", connector.Effects{}, []string{"1 intended", "1 applied", "2 applied"}}, // the update is harmless to repeat
+		{"idempotent", connector.Effects{Idempotent: true}, []string{"1 applied", "2 applied"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.vendor.effects = c.effects
+			var before []string
+			w.vendor.after = func(_ context.Context, d connector.Delivery, n int) error {
+				if n == 1 {
+					before = w.outcomes(d.ID)
+				}
+				return nil
+			}
+			w.start()
+			w.named("emp1", 1, "Ada")
+			w.until("emp1", "1 applied")
+			w.named("emp1", 2, "Grace")
+			w.until("emp1", "2 applied")
+			if d := cmp.Diff(c.want, w.outcomes("emp1")); d != "" {
+				t.Errorf("records (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(c.want[:len(c.want)-2], before); d != "" && len(before)+len(c.want) > 2 {
+				t.Errorf("records during the call (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestACreateCutOffIsLookedForBeforeAnother: the vendor made the person, the
+// process died before it heard of it, and a search does not show them at once.
+func TestACreateCutOffIsLookedForBeforeAnother(t *testing.T) {
+	w := newWorld(t)
+	w.vendor.effects.Consistency = 700 * time.Millisecond
+	w.vendor.find = func(connector.Delivery) ([]connector.Found, error) { return sure("k7"), nil }
+	left := intended("emp1", 1)
+	w.remembers(left)
+	w.named("emp1", 1, "Ada")
+	w.start()
+	w.until("emp1", "1 applied")
+	if d := cmp.Diff([]string{"1 intended", "1 interrupted", "1 applied"}, w.outcomes("emp1")); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+	calls := w.vendor.of("emp1")
+	if len(calls) != 1 || calls[0].Refs["id"] != "k7" {
+		t.Fatalf("the person is made again: %+v", calls)
+	}
+	if !calls[0].Since.Equal(left.Uncertain) {
+		t.Errorf("since %s, want %s", calls[0].Since, left.Uncertain)
+	}
+	rs := w.records("emp1")
+	if waited := rs[2].stored.Sub(left.Uncertain); waited < w.vendor.effects.Consistency {
+		t.Errorf("looked after %s, a search shows them only after %s", waited, w.vendor.effects.Consistency)
+	}
+	if rs[1].Attempt != 1 || rs[2].Attempt != 2 || !rs[2].Uncertain.IsZero() {
+		t.Errorf("attempts %d and %d, uncertain since %s", rs[1].Attempt, rs[2].Attempt, rs[2].Uncertain)
+	}
+}
+
+func TestFindComesBeforeEveryCreate(t *testing.T) {
+	t.Run("adopts who is there", func(t *testing.T) {
+		w := newWorld(t)
+		w.vendor.find = func(connector.Delivery) ([]connector.Found, error) { return sure("k7"), nil }
+		w.start()
+		w.named("emp1", 1, "Ada")
+		if got := w.until("emp1", "1 applied"); got.Refs["id"] != "k7" {
+			t.Errorf("refs %v", got.Refs)
+		}
+		if c := w.vendor.of("emp1"); len(c) != 1 || c[0].Refs["id"] != "k7" {
+			t.Errorf("calls %+v", c)
+		}
+		w.named("emp1", 2, "Grace")
+		w.until("emp1", "2 applied")
+		if n := len(w.vendor.finds); n != 1 || w.vendor.finds[0].Match.EmployeeNumber != "emp1" {
+			t.Errorf("%d looks, want one by what may be known", n)
+		}
+	})
+	for name, found := range map[string][]connector.Found{
+		"two candidates": append(sure("k7"), sure("k8")...),
+		"one unsure":     {{Refs: connector.Refs{"id": "k7"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.vendor.find = func(d connector.Delivery) ([]connector.Found, error) {
+				if d.ID == "emp1" {
+					return found, nil
+				}
+				return nil, nil
+			}
+			w.start()
+			w.named("emp1", 1, "Ada")
+			w.until("emp1", "1 dead")
+			if l := w.letters(); len(l) != 1 || l[0].Reason != "ambiguous_match" || l[0].Class != "record" {
+				t.Errorf("letters %+v", l)
+			}
+			if len(w.vendor.of("emp1")) > 0 {
+				t.Error("a person was made")
+			}
+			w.named("emp2", 1, "Grace")
+			w.until("emp2", "1 applied")
+		})
+	}
+	t.Run("a look that fails is an attempt", func(t *testing.T) {
+		w := newWorld(t)
+		n := 0
+		w.vendor.find = func(connector.Delivery) ([]connector.Found, error) {
+			if n++; n == 1 {
+				return nil, fault.New(fault.Transient, "status_502", "bad gateway")
+			}
+			return nil, nil
+		}
+		w.start()
+		w.named("emp1", 1, "Ada")
+		w.until("emp1", "1 applied")
+		if d := cmp.Diff([]string{"1 failed", "1 intended", "1 applied"}, w.outcomes("emp1")); d != "" {
+			t.Errorf("records (-want +got):\n%s", d)
+		}
+		if rs := w.records("emp1"); rs[0].Reason != "status_502" || rs[0].Attempt != 1 || rs[2].Attempt != 2 || rs[2].Reason != "" {
+			t.Errorf("records %+v", rs)
+		}
+	})
+}
+
+// TestACreateWhoseAnswerWasLost: the call failed in a way that leaves open
+// whether it happened. The next attempt looks, adopts, and makes no second.
+func TestACreateWhoseAnswerWasLost(t *testing.T) {
+	w := newWorld(t)
+	w.vendor.effects.Consistency = 300 * time.Millisecond
+	w.vendor.find = func(connector.Delivery) ([]connector.Found, error) {
+		if len(w.vendor.people) > 0 {
+			return sure("k1"), nil
+		}
+		return nil, nil
+	}
+	w.vendor.after = func(_ context.Context, _ connector.Delivery, n int) error {
+		if n == 1 {
+			return fault.New(fault.Transient, "connection", "the connection broke")
+		}
+		return nil
+	}
+	w.start()
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	if w.vendor.size() != 1 {
+		t.Errorf("%d people at the vendor", w.vendor.size())
+	}
+	if d := cmp.Diff([]string{"1 intended", "1 failed", "1 applied"}, w.outcomes("emp1")); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+}
+
+// TestACrashBetweenTheCallAndItsOutcome: the call is repeated once, by the next
+// process, and before anything newer.
+func TestACrashBetweenTheCallAndItsOutcome(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kind string
+		want []uint64
+	}{
+		{"newest state", config.KindState, []uint64{1, 2, 2, 3}},
+		{"every change", config.KindEvent, []uint64{1, 2, 2, 3}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.to.Kind, w.vendor.effects.Idempotent = c.kind, true
+			var first *running
+			w.vendor.after = func(_ context.Context, d connector.Delivery, n int) error {
+				if n == 2 {
+					_ = first.bus.Close() // from here on the process says nothing any more
+				}
+				return nil
+			}
+			first = w.start()
+			w.named("emp1", 1, "A")
+			w.until("emp1", "1 applied")
+			w.named("emp1", 2, "B")
+			w.eventually(func() string {
+				if len(w.vendor.of("emp1")) < 2 {
+					return "no second call"
+				}
+				return ""
+			})
+			first.stop()
+			w.start()
+			w.until("emp1", "2 applied")
+			w.named("emp1", 3, "C")
+			w.until("emp1", "3 applied")
+			if d := cmp.Diff(c.want, w.vendor.versions("emp1")); d != "" {
+				t.Errorf("calls (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestARestartRepeatsNothing: the acknowledgements are forgotten, so every
+// message comes again; the stream remembers.
+func TestARestartRepeatsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind, w.vendor.effects.Idempotent = config.KindEvent, true
+	for v := uint64(1); v <= 3; v++ {
+		w.named("emp1", v, string(rune('A'+v)))
+		w.remembers(record.Delivery{Employee: "emp1", Event: eventID("emp1", v), Version: v, Done: v, Attempt: 1, Outcome: record.OutcomeApplied})
+	}
+	w.start()
+	w.named("emp1", 4, "Z")
+	w.until("emp1", "4 applied")
+	if d := cmp.Diff([]uint64{4}, w.vendor.versions("emp1")); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
+// TestALinkComesBeforeTheOutcome: the echo of a write must find whose it is.
+func TestALinkComesBeforeTheOutcome(t *testing.T) {
+	w := newWorld(t)
+	w.to.Source = "personio"
+	w.start()
+	w.named("emp1", 1, "Ada")
+	outcome := w.until("emp1", "1 applied")
+	in, err := w.bus.Last(t.Context(), topology.Raw, "hr.raw.personio.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in.Subject != topology.RawRecord("personio", w.codec.Token("personio", "k1")) {
+		t.Errorf("subject %s", in.Subject)
+	}
+	if !in.At.Before(outcome.stored) {
+		t.Errorf("the link is of %s, the outcome of %s", in.At, outcome.stored)
+	}
+	got, err := w.codec.OpenLinked(t.Context(), topology.Last(in.Subject), in.Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	sent := employee.Flat{"name.given": "Ada", "employee_number": "emp1", "employment.status": "active"}
+	for leaf, v := range sent {
+		want[leaf] = w.codec.ValueToken(leaf, v)
+	}
+	if d := cmp.Diff(want, got.Sent); d != "" {
+		t.Errorf("sent (-want +got):\n%s", d)
+	}
+	if got.Employee != "emp1" || got.Key != "k1" || got.Source != "personio" || got.Target != target {
+		t.Errorf("link %+v", got)
+	}
+}
+
+// TestALinkIsToldOfWhoWasAdopted also when nothing had to be written: it was
+// our own create whose answer was lost.
+func TestALinkIsToldOfWhoWasAdopted(t *testing.T) {
+	w := newWorld(t)
+	w.to.Source = "personio"
+	w.vendor.find = func(connector.Delivery) ([]connector.Found, error) { return sure("k7"), nil }
+	sink := unchanging{w.vendor}
+	w.remembers(intended("emp1", 1))
+	w.named("emp1", 1, "Ada")
+	w.startWith(sink)
+	w.until("emp1", "1 unchanged")
+	if _, err := w.bus.Last(t.Context(), topology.Raw, topology.RawRecord("personio", w.codec.Token("personio", "k7"))); err != nil {
+		t.Errorf("no link: %v", err)
+	}
+}
+
+// unchanging finds everything as it should be.
+type unchanging struct{ *vendor }
+
+func (u unchanging) Apply(ctx context.Context, d connector.Delivery, p connector.Progress) (connector.Receipt, error) {
+	r, err := u.vendor.Apply(ctx, d, p)
+	r.Outcome = record.OutcomeUnchanged
+	return r, err
+}
+
+// TestRefsAreSavedStepByStep: a create of several calls goes on where it was.
+func TestRefsAreSavedStepByStep(t *testing.T) {
+	w := newWorld(t)
+	w.startWith(stepping{w.vendor})
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	calls := w.vendor.of("emp1")
+	if len(calls) != 2 || calls[0].Refs["id"] != "" || calls[1].Refs["id"] != "k9" {
+		t.Errorf("calls %+v", calls)
+	}
+}
+
+// stepping saves a ref in the middle, and fails once after that.
+type stepping struct{ *vendor }
+
+func (s stepping) Apply(ctx context.Context, d connector.Delivery, p connector.Progress) (connector.Receipt, error) {
+	r, err := s.vendor.Apply(ctx, d, p)
+	if d.Refs["id"] == "" && err == nil {
+		if err := p(ctx, connector.Refs{"id": "k9"}); err != nil {
+			return r, err
+		}
+		return connector.Receipt{}, errors.New("the second step broke")
+	}
+	return r, err
+}
+
+// TestDrain: the end of a process lets the call in the middle end and be told,
+// starts no other, and acknowledges nothing that is not done.
+func TestDrain(t *testing.T) {
+	w := newWorld(t)
+	w.to.Limits.InFlight = 1
+	release := make(chan struct{})
+	w.vendor.after = func(context.Context, connector.Delivery, int) error { <-release; return nil }
+	w.named("emp1", 1, "Ada")
+	w.named("emp2", 1, "Grace")
+	r := w.start()
+	d := <-w.vendor.seen
+	stopped := make(chan struct{})
+	go func() { r.stop(); close(stopped) }()
+	select {
+	case <-stopped:
+		t.Fatal("ended in the middle of a call")
+	case <-time.After(50 * time.Millisecond): // nothing can signal that nothing happens
+	}
+	close(release)
+	<-stopped
+	if got := w.outcomes(d.ID); !slices.Contains(got, "1 applied") {
+		t.Errorf("the call is not told of: %q", got)
+	}
+	other := "emp1"
+	if d.ID == other {
+		other = "emp2"
+	}
+	if n := len(w.vendor.of(other)); n > 0 {
+		t.Errorf("%d calls after the end", n)
+	}
+	w.start()
+	w.until(other, "1 applied")
+	if n := len(w.vendor.of(d.ID)); n != 1 {
+		t.Errorf("%d calls for the one that was done", n)
+	}
+}
+
+// TestAnOldMessageBringsTheNewestState: after a crash the messages come again
+// from the oldest on, and the target may have the newest already.
+func TestAnOldMessageBringsTheNewestState(t *testing.T) {
+	w := newWorld(t)
+	for v := uint64(1); v <= 3; v++ {
+		w.named("emp1", v, string(rune('A'+v)))
+	}
+	d, b := w.deliverer(w.vendor)
+	defer func() { _ = b.Close() }()
+	err := w.bus.Each(t.Context(), topology.People, topology.Employee("emp1"), func(in bus.In) error {
+		if v := d.Handle(t.Context(), []bus.In{in}, 1); v.Retry > 0 {
+			t.Errorf("again in %s", v.Retry)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]uint64{3}, w.vendor.versions("emp1")); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+}
+
+// TestWhatHappenedIsToldAlsoWhenOurTimeIsUp: the drain has a limit, and the call
+// came back just after it.
+func TestWhatHappenedIsToldAlsoWhenOurTimeIsUp(t *testing.T) {
+	w := newWorld(t)
+	w.named("emp1", 1, "Ada")
+	d, b := w.deliverer(w.vendor)
+	defer func() { _ = b.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	w.vendor.after = func(context.Context, connector.Delivery, int) error { cancel(); return nil }
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Employee("emp1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := d.Handle(ctx, []bus.In{in}, 1); v.Retry > 0 {
+		t.Errorf("again in %s", v.Retry)
+	}
+	if d := cmp.Diff([]string{"1 intended", "1 applied"}, w.outcomes("emp1")); d != "" {
+		t.Errorf("records (-want +got):\n%s", d)
+	}
+}
+
+func TestEndedBeforeItBegan(t *testing.T) {
+	w := newWorld(t)
+	d, b := w.deliverer(w.vendor)
+	defer func() { _ = b.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Run(ctx); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

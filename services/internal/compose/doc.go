@@ -1,0 +1,3 @@
+// Package compose checks docker-compose.yml against the programs: its tests
+// need no container engine.
+package compose

@@ -1,0 +1,94 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/muster-hr/muster/libs/service"
+)
+
+// places chooses the addresses that others must know beforehand. A taken port
+// is no error unless it was set by hand.
+func (s *System) places(ctx context.Context) error {
+	for variable, preferred := range map[string]string{
+		"MUSTER_INGRESS_ADDR": "127.0.0.1:8080", "MUSTER_CONSOLE_ADDR": "127.0.0.1:8081", "MUSTER_SANDBOX_ADDR": "127.0.0.1:8090",
+	} {
+		var err error
+		if set := s.Getenv(variable); set != "" {
+			s.env[variable], err = s.fixed(ctx, set)
+		} else {
+			s.env[variable], err = free(ctx, preferred)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.Sandbox {
+		if err := s.Company.UseSandbox("http://" + s.env["MUSTER_SANDBOX_ADDR"]); err != nil {
+			return fmt.Errorf("%w: %w", service.ErrConfig, err)
+		}
+	}
+	return nil
+}
+
+// fixed is an address set by hand. A process of its own must come back where
+// it was, so "any port" is decided here for it.
+func (s *System) fixed(ctx context.Context, addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if s.Program == "" || err != nil || port != "0" {
+		return addr, nil
+	}
+	n, err := anyPort(ctx)
+	return net.JoinHostPort(host, strconv.Itoa(n)), err
+}
+
+// free gives the preferred address if nobody has it, else one that is free.
+func free(ctx context.Context, preferred string) (string, error) {
+	if listens(ctx, preferred) {
+		return preferred, nil
+	}
+	port, err := anyPort(ctx)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
+}
+
+// Ports are chosen below the range from which systems take the ports of
+// outgoing connections (Linux from 32768, others from 49152): while the process
+// that listens is being started again nothing else shall get its port.
+const firstPort, lastPort = 20000, 32000
+
+// anyPort gives a port of 127.0.0.1 that is free now.
+func anyPort(ctx context.Context) (int, error) {
+	for range 200 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if listens(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: no free port on 127.0.0.1", service.ErrEnvironment)
+}
+
+// listens tells whether an address can be listened on.
+func listens(ctx context.Context, addr string) bool {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// reachable is the URL of an address that is listened on, for others on this
+// machine.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "http://" + addr
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,279 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/topology"
+)
+
+func TestARecordBecomesAPerson(t *testing.T) {
+	w := newWorld(t)
+	raw := w.say(said{source: "ats", key: "7", id: "m1", version: seq("1"), body: says{
+		"number": "0042", "given": "Zoë", "email": "Zoe@Acme.example", "status": "active", "hired": "2026-06-01", "pay": "52000.00", "ssn": "900-11-2222", "title": "Engineer",
+	}})
+	w.works()
+
+	id := w.id("ats", "7")
+	h := w.history(id)
+	if len(h) != 1 || h[0].typ != "hired" {
+		t.Fatalf("log is %q, want one hired", w.verbs(id))
+	}
+	s := h[0].state
+	want := employee.Head{
+		ID: id, Version: 1, Status: "active", Source: "ats", Initial: true, Config: "c0ffee", Event: s.Event, AcceptedAt: w.clock.Now(),
+		Contains: map[string]uint64{"ats." + w.token("ats", "7"): raw},
+		Changed: []string{"compensation.amount", "employee_number", "employment.hire_date", "employment.status", "name.given",
+			"national_ids[]", "positions[].title", "work_email"},
+	}
+	if d := cmp.Diff(want, s.Head); d != "" {
+		t.Errorf("head (-want +got):\n%s", d)
+	}
+	st := w.statement("ats", "7")
+	if st.Status != record.StatusApplied || st.Employee != id || st.Raw != raw || st.Version != seq("1") || st.Event != s.Event || st.Key != "7" {
+		t.Errorf("statement = %+v", st)
+	}
+
+	// Statement, employee and match keys are one batch: three keys, one person.
+	var subjects []string
+	if err := w.bus.Each(t.Context(), topology.People, "hr.>", func(in bus.In) error {
+		subjects = append(subjects, topology.Token(in.Subject, 1)+"."+topology.Token(in.Subject, 2))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(subjects)
+	if got := strings.Join(subjects, " "); got != "employee."+id+" match.email match.national_id match.number said.ats" {
+		t.Errorf("PEOPLE holds %s", got)
+	}
+
+	// What is restricted is in the restricted part and nowhere else.
+	env, err := w.codec.Sealer.Open(t.Context(), id, h[0].in.Event.ID()+"|"+h[0].in.Event.Type(), h[0].in.Event.Data(), seal.Basic, seal.Restricted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"52000", "900-11-2222"} {
+		if bytes.Contains(env.Head, []byte(secret)) || bytes.Contains(env.Basic, []byte(secret)) || !bytes.Contains(env.Restricted, []byte(secret)) {
+			t.Errorf("%s is not in the restricted part alone", secret)
+		}
+	}
+	if bytes.Contains(env.Head, []byte("Zo")) || bytes.Contains(h[0].in.Event.Data(), []byte("Zo")) {
+		t.Error("a name stands in the clear")
+	}
+}
+
+// A person's first commit is all or nothing: with one message refused none is
+// there.
+func TestFirstCommitIsAtomic(t *testing.T) {
+	w := newWorld(t)
+	n := w.say(said{source: "ats", key: "7", id: "m1", body: says{"number": "1", "email": "a@b.example", "status": "active"}})
+	p := w.hands()
+	g := w.process(p, n)
+	other, err := p.clear(g.items[0].people[2].out.Subject, event.MatchReservedV1, "x", reserved{Employee: "somebody"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.bus.Publish(t.Context(), topology.People, other); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.commit(t.Context(), g); !errors.Is(err, bus.ErrConflict) {
+		t.Fatalf("commit = %v, want a conflict", err)
+	}
+	if got := w.people(); got != 1 {
+		t.Errorf("%d messages are there, want only the other's", got)
+	}
+}
+
+func TestTypesFollowTheStatus(t *testing.T) {
+	w := newWorld(t)
+	// The day is 2026-06-15.
+	tell := func(n string, b says) { w.say(said{source: "ats", key: "1", id: n, version: seq(n), body: b}) }
+	tell("1", says{"status": "pre_hire", "hired": "2026-07-01", "given": "A"})
+	tell("2", says{"status": "withdrawn"})
+	tell("3", says{"status": "pre_hire", "hired": "2026-08-01"})
+	tell("4", says{"status": "active", "hired": "2026-06-01"})
+	tell("5", says{"title": "Engineer"})
+	tell("6", says{"status": "leave"})
+	tell("7", says{"status": "active"})
+	tell("8", says{"status": "terminated", "ended": "2026-06-14"})
+	tell("9", says{"status": "pre_hire", "hired": "2026-09-01", "ended": nil})
+	w.works()
+	id := w.id("ats", "1")
+	if got, want := w.verbs(id), "preboarded withdrawn preboarded hired updated leave_started leave_ended terminated rehired"; got != want {
+		t.Errorf("log is %s, want %s", got, want)
+	}
+	for i, e := range w.history(id) {
+		if e.state.Initial != (i == 0) {
+			t.Errorf("version %d has initial %v", i+1, e.state.Initial)
+		}
+	}
+	if got := w.history(id)[4].state.Changed; !slices.Equal(got, []string{"positions[].title"}) {
+		t.Errorf("changed = %v", got)
+	}
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Leaver(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r reserved
+	if err := head(in, &r); err != nil || r != (reserved{Employee: id, Version: 8}) {
+		t.Errorf("pointer = %+v, %v; want version 8", r, err)
+	}
+}
+
+// A plain update goes as two publishes, the employee first.
+func TestPlainUpdate(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "ats", key: "1", id: "1", version: seq("1"), body: says{"given": "A"}})
+	w.works()
+	before := w.people()
+	w.say(said{source: "ats", key: "1", id: "2", version: seq("2"), body: says{"given": "B"}})
+	w.works()
+	h := w.history(w.id("ats", "1"))
+	if got := h[len(h)-1].in.Seq; got != before+1 {
+		t.Errorf("the employee is message %d, want %d", got, before+1)
+	}
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Said("ats", w.token("ats", "1")))
+	if err != nil || in.Seq != before+2 {
+		t.Errorf("the statement is message %d (%v), want %d", in.Seq, err, before+2)
+	}
+}
+
+func TestRepeatsChangeNothing(t *testing.T) {
+	hire, unhire := says{"status": "active", "hired": "2026-06-01"}, says{"status": "withdrawn"}
+	for _, c := range []struct {
+		name string
+		told []said
+		want string
+	}{
+		{"the same message without a version", []said{{id: "1", body: hire}, {id: "1", body: hire}}, "hired"},
+		{"the same message with a sequence", []said{{id: "1", version: seq("5"), body: hire}, {id: "1", version: seq("5"), body: hire}}, "hired"},
+		{"a retry after the opposite, without a version", []said{{id: "1", body: hire}, {id: "2", body: unhire}, {id: "1", body: hire}}, "hired updated"},
+		{"a retry after the opposite, with a sequence", []said{{id: "1", version: seq("1"), body: hire}, {id: "2", version: seq("2"), body: unhire}, {id: "1", version: seq("1"), body: hire}}, "hired updated"},
+		{"a retry after the opposite, with times", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:01Z"), body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}}, "hired updated"},
+		{"a retry after the opposite within one second", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:00Z"), body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:00Z"), body: unhire}}, "hired updated"},
+		{"a retry of what had a time after one without", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}}, "hired updated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for name, between := range map[string]bool{"at once": false, "after a restart": true} {
+				w := newWorld(t)
+				for _, s := range c.told {
+					s.source, s.key = "ats", "1"
+					w.say(s)
+					if between {
+						w.works()
+						w.clock.add(10 * time.Minute) // no time window
+					}
+				}
+				w.works()
+				if got := w.verbs(w.id("ats", "1")); got != c.want {
+					t.Errorf("%s: log is %q, want %q", name, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// A record that comes a second time from RAW, because its acknowledgement was
+// lost, writes nothing at all.
+func TestRawComesAgain(t *testing.T) {
+	w := newWorld(t)
+	n := w.say(said{source: "ats", key: "1", id: "1", body: says{"status": "active", "given": "A"}})
+	p := w.hands()
+	if err := p.commit(t.Context(), w.process(p, n)); err != nil {
+		t.Fatal(err)
+	}
+	before := w.people() // committed, not acknowledged
+	w.works()
+	if got := w.people(); got != before {
+		t.Errorf("%d messages were written", got-before)
+	}
+	if w.outcome("repeated") != 1 {
+		t.Error("the record was not recognised")
+	}
+}
+
+// The employee was committed, its statement not: only the statement is
+// written, with what it should have had.
+func TestEmployeeWithoutItsStatement(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "hris", key: "1", id: "0", version: seq("1"), body: says{"number": "1", "given": "A"}})
+	stop := w.start()
+	w.settled()
+	w.clock.add(2 * time.Minute)
+	id := w.id("hris", "1")
+	w.eventually(func() string {
+		if w.statement("hris", "1").Employee != id {
+			return "not merged"
+		}
+		return ""
+	})
+	w.link("hris", "1", id, map[string]string{"name.family": "token"})
+	w.settled()
+	w.say(said{source: "desk", key: "d", id: "1", body: says{"number": "1", "title": "X"}})
+	w.settled()
+	stop()
+
+	n := w.say(said{source: "hris", key: "1", id: "2", version: seq("2"), body: says{"number": "1", "given": "B"}})
+	d := w.say(said{source: "desk", key: "d", id: "3", body: says{"number": "1", "given": "C", "title": "Y"}})
+	for _, n := range []uint64{n, d} {
+		p := w.hands()
+		g := w.process(p, n)
+		if len(g.items) != 1 || g.items[0].atomic || len(g.items[0].people) != 1 {
+			t.Fatalf("not a plain update: %+v", g.items)
+		}
+		s := g.items[0].people[0]
+		s.out.Expect = &s.rev.seq
+		if _, err := w.bus.Publish(t.Context(), topology.People, s.out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.people()
+	w.works()
+	if got := w.people() - before; got != 2 {
+		t.Errorf("%d messages were written, want the two statements", got)
+	}
+	st := w.statement("hris", "1")
+	if st.Raw != n || st.Status != record.StatusApplied || st.Version != seq("2") || st.Sent["name.family"] != "token" {
+		t.Errorf("statement = %+v", st)
+	}
+	if got := w.statement("desk", "d").Conflicts; len(got) != 1 || got[0].Path != "name.given" {
+		t.Errorf("conflicts = %v, want that of name.given", got)
+	}
+	w.expect(id, employee.Flat{"name.given": "B", "positions[primary].title": "Y"})
+}
+
+func TestOrder_LateIsNotBelievedAndAudited(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "ats", key: "1", id: "2", version: seq("10"), body: says{"given": "New"}})
+	w.say(said{source: "ats", key: "1", id: "1", version: seq("9"), body: says{"given": "Old"}})
+	w.say(said{source: "ats", key: "1", id: "3", version: seq("11"), body: says{"given": "New"}})
+	w.works()
+	id := w.id("ats", "1")
+	w.expect(id, employee.Flat{"name.given": "New"})
+	if got := w.verbs(id); got != "updated" {
+		t.Errorf("log is %q", got)
+	}
+	if st := w.statement("ats", "1"); st.Version != seq("11") || st.Status != record.StatusUnchanged {
+		t.Errorf("equal content: version %v, status %s", st.Version, st.Status)
+	}
+	in, err := w.bus.Last(t.Context(), topology.Audit, topology.AuditOf("transform", "superseded"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := record.StatementHead(in.Event)
+	if err != nil || st.Version != seq("9") || st.Employee != id || bytes.Contains(in.Event.Data(), []byte("Old")) {
+		t.Errorf("audited = %+v, %v", st, err)
+	}
+}
