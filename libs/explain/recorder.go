@@ -81,7 +81,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Body.Write(r.echo(body))
 	}
-	resp := w.Result() //nolint:bodyclose // closed by who asked
+	resp := w.Result() // closed by who asked
 	resp.Request = req
 	return resp, nil
 }

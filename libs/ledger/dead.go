@@ -33,7 +33,7 @@ type DeadLetter struct {
 
 const deadColumns = `id, stage, source, integration, employee, event, class, reason, path, rule, attempts, at, config_version, target, trace_id, state, subject`
 
-// ErrNotFound: no such row.
+// ErrNotFound says that there is no such row.
 var ErrNotFound = errors.New("not found in the ledger")
 
 // Dead lists open dead letters, the newest first. next is "" at the end.

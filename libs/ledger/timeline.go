@@ -108,7 +108,7 @@ func (l *Ledger) Attempts(ctx context.Context, targets ...string) (map[string]ma
 	return counts, nil
 }
 
-// ErrCursor: the place to go on from was not given out by us.
+// ErrCursor says that the place to go on from was not given out by us.
 var ErrCursor = errors.New("the cursor is not one of this list")
 
 // cursor is the place of the last line given out.

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAskReady(t *testing.T) {
@@ -31,5 +34,27 @@ func TestAskReady(t *testing.T) {
 		if err := askReady(name, getenv); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s has no port to ask at: %v", name, err)
 		}
+	}
+}
+
+// TestClockOfTheSandbox: the clock in a file is for fakes only.
+func TestClockOfTheSandbox(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clock")
+	if err := os.WriteFile(file, []byte("24h0m0s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"MUSTER_CLOCK": file}
+	host := Host{Getenv: func(name string) string { return env[name] }}
+	if _, err := OpenBare(t.Context(), host, "test"); !errors.Is(err, ErrConfig) {
+		t.Errorf("without the sandbox: %v", err)
+	}
+	env["MUSTER_SANDBOX"] = "http://127.0.0.1:8090"
+	s, err := OpenBare(t.Context(), host, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if d := time.Until(s.Clock.Now()); d < 23*time.Hour || d > 25*time.Hour {
+		t.Errorf("the clock is %s ahead, want a day", d)
 	}
 }

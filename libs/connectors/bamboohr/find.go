@@ -113,9 +113,10 @@ func (s sink) listed(ctx context.Context, d connector.Delivery) ([]string, error
 	var ids, named []string
 	for _, p := range people {
 		switch {
+		case p.ours != "" && p.ours != d.ID: // somebody else of ours
 		case p.matches(d.Match):
 			ids = append(ids, p.id)
-		case strings.EqualFold(p.given, text(d.Body, "firstName")):
+		case s.ourField != "" && (!p.looked || p.ours == d.ID) && strings.EqualFold(p.given, text(d.Body, "firstName")):
 			named = append(named, p.id)
 		}
 	}
@@ -149,7 +150,7 @@ func (s sink) list(ctx context.Context, family string) (people []listed, pages i
 		pages++
 		for _, e := range page.Data {
 			if id, ok := idText(e.EmployeeID); ok {
-				people = append(people, listed{id, e.FirstName, e.identity})
+				people = append(people, listed{id: id, given: e.FirstName, identity: e.identity})
 			}
 		}
 		next := cursorOf(page.Links.Next)
@@ -216,6 +217,7 @@ func (s sink) compare(ctx context.Context, d connector.Delivery, id string) (ver
 	_ = json.Unmarshal(got["employeeNumber"], &who.EmployeeNumber)
 	var ours string
 	_ = json.Unmarshal(got[s.ourField], &ours)
+	s.seen.learn(text(d.Body, "lastName"), id, ours)
 	switch {
 	case ours != "" && ours == d.ID:
 		return isOurs, nil

@@ -1,6 +1,7 @@
 package bamboohr
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,13 +14,15 @@ import (
 const (
 	listingAge = time.Minute
 	listingMax = 64 // family names; more forget all
-	namesakes  = 10 // people of the same name that are looked at one by one
+	namesakes  = 5  // people of the same name that are looked at one by one
 )
 
 // listed is one line of a list of employees.
 type listed struct {
-	id    string
-	given string
+	id     string
+	given  string
+	looked bool   // ours is known
+	ours   string // our id that is written there
 	identity
 }
 
@@ -42,7 +45,7 @@ func (l *listings) get(family string, now time.Time) ([]listed, bool) {
 	if x == nil || now.Sub(x.at) >= listingAge {
 		return nil, false
 	}
-	return x.people[:len(x.people):len(x.people)], true
+	return slices.Clone(x.people), true
 }
 
 func (l *listings) put(family string, people []listed, now time.Time) {
@@ -51,7 +54,7 @@ func (l *listings) put(family string, people []listed, now time.Time) {
 	if l.byFamily == nil || len(l.byFamily) >= listingMax {
 		l.byFamily = map[string]*listing{}
 	}
-	l.byFamily[strings.ToLower(family)] = &listing{now, people}
+	l.byFamily[strings.ToLower(family)] = &listing{now, slices.Clone(people)}
 }
 
 // drop forgets the list of a family name.
@@ -59,6 +62,19 @@ func (l *listings) drop(family string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.byFamily, strings.ToLower(family))
+}
+
+// learn notes which id of ours somebody has.
+func (l *listings) learn(family, id, ours string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.byFamily[strings.ToLower(family)]
+	if x == nil {
+		return
+	}
+	if i := slices.IndexFunc(x.people, func(p listed) bool { return p.id == id }); i >= 0 {
+		x.people[i].looked, x.people[i].ours = true, ours
+	}
 }
 
 // add notes somebody who was created just now.

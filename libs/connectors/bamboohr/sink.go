@@ -119,8 +119,10 @@ func (s sink) create(ctx context.Context, d connector.Delivery, p connector.Prog
 		// Created, but unknown as whom: the next attempt looks for it first.
 		return nil, nil, fault.New(fault.Transient, "location", "the employee was created, and the answer does not say with which id")
 	}
-	s.seen.add(text(d.Body, "lastName"), listed{id, text(d.Body, "firstName"), identity{text(d.Body, "workEmail"), text(d.Body, "employeeNumber")}})
 	refs := s.refs(id, d.ID)
+	s.seen.add(text(d.Body, "lastName"), listed{
+		id: id, given: text(d.Body, "firstName"), looked: true, ours: refs["our_id"], identity: identity{text(d.Body, "workEmail"), text(d.Body, "employeeNumber")},
+	})
 	if text(d.Body, "terminationDate") == "" {
 		return refs, sent, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // processes starts everything with each service in a process of its own.
@@ -302,4 +304,38 @@ func commandOf(t testing.TB, pid int) string {
 		t.Fatal(err)
 	}
 	return strings.ReplaceAll(string(b), "\x00", " ")
+}
+
+// TestPrepared: what `muster prepare` writes is enough for a broker of another
+// program, as in the compose file, and everything runs on it.
+func TestPrepared(t *testing.T) {
+	data, company := t.TempDir(), filepath.Join(root(t), "deploy", "acme")
+	if code, _, errs := muster(t, nil, "prepare", "--config", company, "--data", data, "--store", filepath.Join(data, "jetstream")); code != 0 {
+		t.Fatal(errs)
+	}
+	opts, err := server.ProcessConfigFile(filepath.Join(data, "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Host, opts.Port, opts.HTTPPort, opts.NoSigs, opts.NoLog = "127.0.0.1", -1, 0, true, true
+	broker, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker.Start()
+	t.Cleanup(func() { broker.Shutdown(); broker.WaitForShutdown() }) // after the services, which need it to drain
+	if !broker.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the broker does not start")
+	}
+	env := []string{"MUSTER_NATS_URL=" + broker.ClientURL(), "MUSTER_MASTER_KEY=file:" + filepath.Join(data, "master.key")}
+	if code, _, errs := muster(t, env, "prepare", "--streams", "--config", company, "--data", data); code != 0 {
+		t.Fatal(errs)
+	}
+	s := start(t, data, env, "up", "--sandbox", "--processes", "--config", company)
+	if s.NATS.PID != 0 || s.NATS.URL != broker.ClientURL() {
+		t.Errorf("the broker is said to be process %d at %s", s.NATS.PID, s.NATS.URL)
+	}
+	s.hireOne("Ada", "Lovelace")
+	s.everywhere(1)
+	s.stop()
 }

@@ -557,6 +557,7 @@ func TestBreaker(t *testing.T) {
 		if _, ok := b.enter(); ok {
 			t.Error("lets a call through while it is open")
 		}
+		b.throttle(time.Minute)
 		end := paused
 		b.throttle(0)
 		b.throttle(time.Millisecond)

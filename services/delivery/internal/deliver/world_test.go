@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -279,21 +280,28 @@ func (w *world) until(id, want string) told {
 	return w.last(id)
 }
 
-// caughtUp waits until every message was acknowledged, those of PARKED too.
+// caughtUp waits until every change and every leaver's pointer was acknowledged.
 func (w *world) caughtUp() {
 	w.t.Helper()
-	w.eventually(func() string {
-		for stream, durable := range map[string]string{topology.DeliveryPeople(target): topology.People, topology.DeliveryLeavers(target): topology.People} {
-			s, err := w.bus.ConsumerState(w.t.Context(), durable, stream)
+	for durable, filter := range map[string]string{topology.DeliveryPeople(target): "hr.employee.>", topology.DeliveryLeavers(target): "hr.leaver.>"} {
+		last, err := w.bus.Last(w.t.Context(), topology.People, filter)
+		if errors.Is(err, bus.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.eventually(func() string {
+			s, err := w.bus.ConsumerState(w.t.Context(), topology.People, durable)
 			if err != nil {
 				return err.Error()
 			}
-			if s.Pending > 0 || s.AckPending > 0 {
-				return fmt.Sprintf("%s has %d to be delivered and %d to be acknowledged", stream, s.Pending, s.AckPending)
+			if s.AckFloor < last.Seq {
+				return fmt.Sprintf("%s is at %d of %d", durable, s.AckFloor, last.Seq)
 			}
-		}
-		return ""
-	})
+			return ""
+		})
+	}
 }
 
 // eventually asks until the answer is "", which says what is missing.

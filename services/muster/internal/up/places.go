@@ -38,12 +38,12 @@ func (s *System) places(ctx context.Context) error {
 // fixed is an address set by hand. A process of its own must come back where
 // it was, so "any port" is decided here for it.
 func (s *System) fixed(ctx context.Context, addr string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if s.Program == "" || err != nil || port != "0" {
+	host, any := strings.CutSuffix(addr, ":0")
+	if s.Program == "" || !any {
 		return addr, nil
 	}
 	n, err := anyPort(ctx)
-	return net.JoinHostPort(host, strconv.Itoa(n)), err
+	return host + ":" + strconv.Itoa(n), err
 }
 
 // free gives the preferred address if nobody has it, else one that is free.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/telemetry"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -77,7 +78,9 @@ func (c *committer) drain(ctx context.Context) error {
 // session reads what is there.
 func (c *committer) wait() {
 	if c.inflight != nil {
-		_ = <-c.done
+		if err := <-c.done; err != nil {
+			c.p.Log.Debug("the commit in flight failed as well", "reason", fault.Reason(err))
+		}
 	}
 }
 

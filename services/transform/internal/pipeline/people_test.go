@@ -177,7 +177,7 @@ func TestLinkAndWaitingRecordAreOneCommit(t *testing.T) {
 	}
 }
 
-// A record that keeps changing does not wait for ever.
+// A record that keeps changing does not wait for ever, restarts or not.
 func TestWaitingCountsFromTheFirst(t *testing.T) {
 	w := newWorld(t)
 	stop := w.start()
@@ -185,10 +185,25 @@ func TestWaitingCountsFromTheFirst(t *testing.T) {
 		w.say(said{source: "hris", key: "k", id: v, version: seq(v), body: says{"given": "K" + v}})
 		w.settled()
 		w.clock.add(25 * time.Second)
+		stop()
+		stop = w.start()
 	}
 	w.statusIs("hris", "k", record.StatusApplied)
 	w.expect(w.id("hris", "k"), employee.Flat{"name.given": "K3"})
 	stop()
+}
+
+// A partial record tells whose the whole one before it is: both are merged.
+func TestPartialEndsTheWait(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "ats", key: "p", id: "p", body: says{"number": "1"}})
+	w.say(said{source: "hris", key: "k", id: "1", version: seq("1"), body: says{"given": "K"}})
+	w.say(said{source: "hris", key: "k", id: "2", version: seq("2"), partial: true, body: says{"number": "1", "family": "F"}})
+	w.works()
+	w.expect(w.id("ats", "p"), employee.Flat{"name.given": "K", "name.family": "F"})
+	if st := w.statement("hris", "k"); st.Employee != w.id("ats", "p") || len(st.Partials) != 1 || st.Whole == nil {
+		t.Errorf("statement = %+v", st)
+	}
 }
 
 // Deleted before anybody knew whose it was: nobody is made of it.

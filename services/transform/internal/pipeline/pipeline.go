@@ -87,15 +87,13 @@ func New(d Deps) (*Pipeline, error) {
 
 // Run works until ctx ends. When it returns, nothing of it runs any more.
 func (p *Pipeline) Run(ctx context.Context) error {
-	for {
-		err := p.session(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		p.Log.WarnContext(ctx, "starting again from what is committed", "reason", fault.Reason(err), "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(againPause):
+	for ctx.Err() == nil {
+		if err := p.session(ctx); err != nil && ctx.Err() == nil {
+			p.Log.WarnContext(ctx, "starting again from what is committed", "reason", fault.Reason(err), "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(againPause):
+			}
 		}
 	}
 	return nil

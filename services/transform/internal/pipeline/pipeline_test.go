@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +152,7 @@ func TestPlainUpdate(t *testing.T) {
 
 func TestRepeatsChangeNothing(t *testing.T) {
 	hire, unhire := says{"status": "active", "hired": "2026-06-01"}, says{"status": "withdrawn"}
-	for _, c := range []struct {
+	cases := []struct {
 		name string
 		told []said
 		want string
@@ -163,22 +164,28 @@ func TestRepeatsChangeNothing(t *testing.T) {
 		{"a retry after the opposite, with times", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:01Z"), body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}}, "hired updated"},
 		{"a retry after the opposite within one second", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:00Z"), body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", version: at("2026-06-01T10:00:00Z"), body: unhire}}, "hired updated"},
 		{"a retry of what had a time after one without", []said{{id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}, {id: "2", body: unhire}, {id: "1", version: at("2026-06-01T10:00:00Z"), body: hire}}, "hired updated"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	}
+	for name, restarts := range map[string]bool{"at once": false, "with restarts": true} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for name, between := range map[string]bool{"at once": false, "after a restart": true} {
-				w := newWorld(t)
-				for _, s := range c.told {
-					s.source, s.key = "ats", "1"
-					w.say(s)
-					if between {
-						w.works()
-						w.clock.add(10 * time.Minute) // no time window
+			w := newWorld(t)
+			for step := range 4 {
+				for i, c := range cases {
+					if step < len(c.told) {
+						s := c.told[step]
+						s.source, s.key = "ats", strconv.Itoa(i)
+						w.say(s)
 					}
 				}
-				w.works()
-				if got := w.verbs(w.id("ats", "1")); got != c.want {
-					t.Errorf("%s: log is %q, want %q", name, got, c.want)
+				if restarts {
+					w.works()
+					w.clock.add(24 * time.Hour) // no time window
+				}
+			}
+			w.works()
+			for i, c := range cases {
+				if got := w.verbs(w.id("ats", strconv.Itoa(i))); got != c.want {
+					t.Errorf("%s: log is %q, want %q", c.name, got, c.want)
 				}
 			}
 		})
@@ -189,18 +196,21 @@ func TestRepeatsChangeNothing(t *testing.T) {
 // lost, writes nothing at all.
 func TestRawComesAgain(t *testing.T) {
 	w := newWorld(t)
-	n := w.say(said{source: "ats", key: "1", id: "1", body: says{"status": "active", "given": "A"}})
+	w.say(said{source: "ats", key: "1", id: "1", body: says{"status": "active", "given": "A"}})
+	w.link("hris", "h", w.id("ats", "1"), nil)
 	p := w.hands()
-	if err := p.commit(t.Context(), w.process(p, n)); err != nil {
-		t.Fatal(err)
+	for n := range uint64(2) {
+		if err := p.commit(t.Context(), w.process(p, n+1)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before := w.people() // committed, not acknowledged
 	w.works()
 	if got := w.people(); got != before {
 		t.Errorf("%d messages were written", got-before)
 	}
-	if w.outcome("repeated") != 1 {
-		t.Error("the record was not recognised")
+	if w.outcome("repeated") != 2 {
+		t.Error("they were not recognised")
 	}
 }
 
