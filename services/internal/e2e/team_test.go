@@ -152,7 +152,7 @@ func listed(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	names := js.StreamNames(ctx)
-	for range names.Name() { //nolint:revive // they are drained, the error is what counts
+	for range names.Name() { // drained: the error is what counts
 	}
 	return names.Err()
 }
