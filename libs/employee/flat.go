@@ -287,9 +287,6 @@ func (a *AllowList) Minimise(f Flat) Flat {
 	return out
 }
 
-// Minimise is [AllowList.Minimise] for a list that is used once.
-func Minimise(f Flat, allow []string) Flat { return NewAllowList(allow).Minimise(f) }
-
 // Split parts a flat person into what is sealed as basic and as restricted.
 func Split(f Flat, custom CustomClasses) (basic, restricted Flat) {
 	basic, restricted = make(Flat, len(f)), Flat{}

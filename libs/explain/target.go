@@ -161,7 +161,7 @@ func (j *job) beforeTree() employee.Tree {
 }
 
 func (j *job) deliver(ctx context.Context, left bool) error {
-	leaves := employee.Minimise(j.fields, j.integration.Fields)
+	leaves := employee.NewAllowList(j.integration.Fields).Minimise(j.fields)
 	withheld := map[string]any{}
 	for leaf := range j.fields {
 		if _, sent := leaves[leaf]; !sent {
@@ -193,7 +193,7 @@ func (j *job) deliver(ctx context.Context, left bool) error {
 	changed := employee.Changed(j.before, j.fields)
 	if j.Before != nil {
 		d.Version, d.Previous, d.Refs = 2, 1, maps.Clone(j.Before.Refs)
-		earlier := employee.Minimise(j.before, j.integration.Fields)
+		earlier := employee.NewAllowList(j.integration.Fields).Minimise(j.before)
 		dropManagers(earlier)
 		if d.Before, err = j.body(earlier, d.Type, was); err != nil {
 			return j.dead(err)
@@ -201,7 +201,7 @@ func (j *job) deliver(ctx context.Context, left bool) error {
 	}
 	d.Changed = employee.Patterns(slices.DeleteFunc(changed, func(leaf string) bool {
 		_, now := leaves[leaf]
-		_, then := employee.Minimise(j.before, j.integration.Fields)[leaf]
+		_, then := employee.NewAllowList(j.integration.Fields).Minimise(j.before)[leaf]
 		return !now && !then
 	}))
 	return j.apply(ctx, d)

@@ -59,7 +59,8 @@ type Metrics struct {
 type Deliverer struct {
 	Deps
 	integrations []*config.Integration
-	restricted   bool // an integration needs the restricted part
+	allow        map[string]*employee.AllowList // by integration
+	restricted   bool                           // an integration needs the restricted part
 	effects      connector.Effects
 	event        bool // every change in order, instead of the newest state
 	memory       *lru.Cache[string, *record.Delivery]
@@ -73,10 +74,11 @@ const memoryCache = 8192
 
 // New makes a deliverer for one target of a company.
 func New(d Deps) (*Deliverer, error) {
-	v := &Deliverer{Deps: d, integrations: d.Company.For(d.Target.Name), effects: d.Sink.Effects(), parking: newParking()}
+	v := &Deliverer{Deps: d, integrations: d.Company.For(d.Target.Name), effects: d.Sink.Effects(), parking: newParking(), allow: map[string]*employee.AllowList{}}
 	v.event = d.Target.Kind == config.KindEvent || d.Target.Kind == "" && !v.effects.StateLike
 	for _, i := range v.integrations {
 		v.restricted = v.restricted || i.Restricted(d.Company.Custom)
+		v.allow[i.Name] = employee.NewAllowList(i.Fields)
 	}
 	if r := d.Target.Limits.Rate; r > 0 {
 		v.limiter = rate.NewLimiter(rate.Limit(r), max(1, d.Target.Limits.Burst))

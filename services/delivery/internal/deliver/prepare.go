@@ -45,7 +45,11 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	if err != nil {
 		return false, err
 	}
-	s, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
+	decode := employee.DecodeFields
+	if d.Target.Source != "" {
+		decode = employee.DecodeState // where each value came from matters
+	}
+	s, err := decode(env.Head, env.Basic, env.Restricted)
 	if err != nil {
 		return false, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
 	}
@@ -70,7 +74,7 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 		}
 	}
 	changed := slices.DeleteFunc(slices.Clone(h.Changed), func(p string) bool {
-		return !slices.ContainsFunc(i.Fields, func(a string) bool { return employee.Covers(a, p) || employee.Covers(p, a) })
+		return !d.allow[i.Name].Touches(p)
 	})
 	if d.event && len(changed) == 0 && m.Done > 0 && status == m.Status && !j.held {
 		return false, nil
@@ -95,11 +99,14 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 // covers any more, but who is at the target or may be, has left the one that
 // brought them there.
 func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Time) (chosen *config.Integration, left bool, err error) {
-	tree := s.Fields.Tree()
-	tree["id"] = s.ID
+	var tree employee.Tree // of the whole person; only conditions look at it
 	for _, i := range d.integrations {
 		holds := i.When == nil
 		if !holds {
+			if tree == nil {
+				tree = s.Fields.Tree()
+				tree["id"] = s.ID
+			}
 			if holds, err = i.When.Holds(tree, now); err != nil {
 				return nil, false, err
 			}
@@ -121,7 +128,7 @@ func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Tim
 // account: a value is never sent back to where it came from. A manager who is
 // not known by our id yet is another person's number or e-mail: it stays here.
 func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.Flat {
-	out := employee.Minimise(s.Fields, i.Fields)
+	out := d.allow[i.Name].Minimise(s.Fields)
 	for leaf, v := range out {
 		own := d.Target.Source != "" && s.Provenance[leaf].Source == d.Target.Source
 		_, named := v.(map[string]any)

@@ -8,6 +8,7 @@ import (
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/testkit"
 	"github.com/muster-hr/muster/libs/topology"
@@ -203,6 +204,28 @@ func TestPartialEndsTheWait(t *testing.T) {
 	w.expect(w.id("ats", "p"), employee.Flat{"name.given": "K", "name.family": "F"})
 	if st := w.statement("hris", "k"); st.Employee != w.id("ats", "p") || len(st.Partials) != 1 || st.Whole == nil {
 		t.Errorf("statement = %+v", st)
+	}
+}
+
+// The mapping was changed while a record waited, and it does not fit any more:
+// that shows when the wait is over, without any other traffic.
+func TestWaitingRecordDoesNotMapAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "hris", key: "k", id: "1", body: says{"given": "K"}})
+	w.works()
+	w.company.Sources["hris"].Mapping = mapping.MustParse("hris.yaml", []byte("fields: {birth_date: given}"), mapping.Options{Source: "hris"})
+	w.start()
+	w.clock.add(time.Hour)
+	w.eventually(func() string {
+		if len(w.letters()) == 0 {
+			return "no dead letter"
+		}
+		return ""
+	})
+	for _, l := range w.letters() {
+		if l.Reason != "mapping" || l.Key != "k" || string(l.Body) != `{"given":"K"}` {
+			t.Errorf("dead letter = %+v", l)
+		}
 	}
 }
 

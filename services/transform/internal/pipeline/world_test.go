@@ -82,7 +82,7 @@ func (h *hand) Now() time.Time {
 func (h *hand) set(t time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.now = t
+	h.now = t.UTC() // as the machine's clock: zones are the pipeline's business
 }
 
 func (h *hand) add(d time.Duration) { h.set(h.Now().Add(d)) }
