@@ -96,6 +96,18 @@ func TestFirstCommitIsAtomic(t *testing.T) {
 	}
 }
 
+// So is an update that brings a match key or a leaver.
+func TestUpdatesThatAreAtomic(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "ats", key: "1", id: "1", body: says{"given": "A"}})
+	w.works()
+	for name, body := range map[string]says{"e-mail": {"email": "a@b.example"}, "leaver": {"status": "terminated"}} {
+		if g := w.process(w.hands(), w.say(said{source: "ats", key: "1", id: name, body: body})); len(g.items) != 1 || !g.items[0].atomic {
+			t.Errorf("%s: not atomic", name)
+		}
+	}
+}
+
 func TestTypesFollowTheStatus(t *testing.T) {
 	w := newWorld(t)
 	// The day is 2026-06-15.
