@@ -69,7 +69,7 @@ func (o *output) demo() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.playDemo(cmd.Context(), dir, data, keep) },
 	}
 	c.Flags().StringVar(&dir, "config", "deploy/acme", "the company's folder")
-	c.Flags().StringVar(&data, "data", "", "data folder; default a fresh one, which is removed afterwards")
+	c.Flags().StringVar(&data, "data", "", "data folder, emptied of an earlier demo; default a fresh one, which is removed afterwards")
 	c.Flags().BoolVar(&keep, "keep", false, "stay up after the scenario")
 	return c
 }
@@ -84,6 +84,9 @@ func (o *output) playDemo(ctx context.Context, dir, data string, keep bool) erro
 			return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
 		}
 		defer func() { _ = os.RemoveAll(data) }() // a temporary folder
+	}
+	if err := up.DemoFolder(data); err != nil {
+		return err
 	}
 	log, err := openLog(data)
 	if err != nil {
