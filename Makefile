@@ -6,7 +6,7 @@ TOOLS     := $(CURDIR)/.tools
 LINT      := $(TOOLS)/golangci-lint-v2.15.0
 MODULES   := schemas libs services
 
-.PHONY: help build run demo test lint generate fuzz tidy clean up images
+.PHONY: help build run demo test lint generate bench fuzz tidy clean up images
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ $(LINT):
 
 generate: ## Make the schema files anew from the Go types
 	cd libs && go test ./internal/schemagen -run TestSchemaFilesAreCurrent -update
+
+bench: ## Measure W1 beside the reference program; BENCH_DIR= is the yardstick's folder
+	@test -n "$(BENCH_DIR)" || (echo "name the yardstick's folder: make bench BENCH_DIR=…" && exit 2)
+	go build -o bin/ ./services/muster/cmd/muster
+	cd $(BENCH_DIR) && OURS_DIR=$(CURDIR)/deploy/bench REPS=$${REPS:-3} ./run.sh "limit limit-sync ours"
 
 fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
 	@for m in $(MODULES); do (cd $$m && go list -f '{{.ImportPath}} {{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | \

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/schemas"
 	"github.com/nats-io/nats.go"
 )
 
@@ -328,7 +330,7 @@ func eachMessage(t *testing.T, s *system, fn func(*nats.Msg)) {
 }
 
 func cloudEvents(t *testing.T, s *system) {
-	n, types := 0, map[string]int{}
+	n, validated, types := 0, 0, map[string]int{}
 	eachMessage(t, s, func(m *nats.Msg) {
 		e, err := event.Read(m.Header, m.Data)
 		if err != nil {
@@ -337,6 +339,21 @@ func cloudEvents(t *testing.T, s *system) {
 		}
 		n++
 		types[e.Type()]++
+		data := m.Data
+		if !strings.HasPrefix(m.Subject, "hr.team.") && !strings.HasPrefix(m.Subject, "hr.key.") { // a wrapped key is bytes
+			if data, err = seal.Head(m.Data); err != nil {
+				t.Errorf("%s: %v", m.Subject, err)
+			}
+			if strings.HasPrefix(m.Subject, "hr.employee.") {
+				return // its clear head is not what the schema of the type describes
+			}
+		}
+		if slices.Contains(schemas.Names(), e.Type()) && !strings.HasPrefix(m.Subject, "hr.audit.") {
+			validated++
+			if err := schemas.Validate(e.Type(), data); err != nil {
+				t.Errorf("%s: %v", m.Subject, err)
+			}
+		}
 		if strings.HasPrefix(m.Subject, "hr.team.") {
 			for _, attribute := range []string{"sequence", "partitionkey", "traceparent"} {
 				if e.Extensions()[attribute] == nil {
@@ -348,7 +365,10 @@ func cloudEvents(t *testing.T, s *system) {
 			}
 		}
 	})
-	t.Logf("%d messages: %v", n, types)
+	t.Logf("%d messages, %d of them of a type with a schema: %v", n, validated, types)
+	if validated < n/4 {
+		t.Errorf("only %d of %d messages were held against a schema", validated, n)
+	}
 	for _, typ := range []string{event.RecordReceivedV1, event.RecordLinkedV1, event.RecordStatedV1, event.EmployeePreboardedV1, event.EmployeeUpdatedV1, event.EmployeeTerminatedV1,
 		event.DeliveryIntendedV1, event.DeliveryCompletedV1, event.MatchReservedV1, event.LeaverNotedV1, event.KeyWrappedV1} {
 		if types[typ] == 0 {
