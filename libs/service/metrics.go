@@ -1,6 +1,10 @@
 package service
 
 import (
+	"context"
+	"math"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -42,4 +46,23 @@ func (s *Service) Histogram(name, help string, labels ...string) *prometheus.His
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}}, labels)
 	s.Metrics.MustRegister(h)
 	return h
+}
+
+// lagWithin bounds the question behind a lag: a scrape must not hang on a
+// broker that is away.
+const lagWithin = time.Second
+
+// Lag registers muster_lag_messages{consumer} for a durable consumer: messages
+// that wait there, not delivered or not acknowledged. While the broker does not
+// answer the value is NaN.
+func (s *Service) Lag(stream, durable string) {
+	s.GaugeOf("muster_lag_messages", "Messages that wait at a consumer.", prometheus.Labels{"consumer": durable}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), lagWithin)
+		defer cancel()
+		state, err := s.Bus.ConsumerState(ctx, stream, durable)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(state.Pending) + float64(state.AckPending)
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/service"
+	"github.com/muster-hr/muster/libs/topology"
 	"github.com/muster-hr/muster/services/delivery/internal/deliver"
 )
 
@@ -59,6 +60,7 @@ func RunTarget(target string) func(context.Context, service.Host) error {
 		if err != nil {
 			return err
 		}
+		svc.Lag(topology.People, topology.DeliveryPeople(target))
 		return svc.Run(ctx, addr, nil, d.Run)
 	}
 }

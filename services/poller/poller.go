@@ -16,6 +16,7 @@ import (
 	"github.com/muster-hr/muster/libs/connector/httpx"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/service"
+	"github.com/muster-hr/muster/libs/topology"
 	"github.com/muster-hr/muster/services/poller/internal/poll"
 )
 
@@ -57,6 +58,7 @@ func Run(ctx context.Context, host service.Host) error {
 				return fmt.Errorf("%w: source %s: %w", service.ErrConfig, name, err)
 			}
 		}
+		svc.Lag(topology.Hints, topology.PollerHints(name))
 		pollers = append(pollers, poll.New(d))
 	}
 	return svc.Run(ctx, "MUSTER_POLLER_ADDR", nil, func(ctx context.Context) error {

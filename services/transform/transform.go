@@ -10,6 +10,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/service"
+	"github.com/muster-hr/muster/libs/topology"
 	"github.com/muster-hr/muster/services/transform/internal/pipeline"
 )
 
@@ -30,6 +31,7 @@ func Run(ctx context.Context, host service.Host) error {
 	if err != nil {
 		return err
 	}
+	svc.Lag(topology.Raw, topology.TransformRaw)
 	return svc.Run(ctx, "MUSTER_TRANSFORM_ADDR", nil, p.Run)
 }
 

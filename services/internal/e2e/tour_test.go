@@ -98,6 +98,20 @@ func TestTour(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the metrics people watch are there", func(t *testing.T) {
+		for service, lines := range map[string][]string{
+			"ingress":       {`muster_ingress_requests_total{code="200",source="greenhouse"}`, `muster_source_quiet_seconds{source="bamboohr"}`},
+			"transform":     {`muster_records_total{outcome="applied",source="greenhouse"}`, `muster_changes_total{type="hr.employee.preboarded.v1"}`, `muster_lag_messages{consumer="transform"} 0`},
+			"poller":        {`muster_lag_messages{consumer="poller-bamboohr"}`},
+			"delivery-okta": {`muster_delivery_attempts_total{outcome="applied",target="okta"}`, `muster_delivery_latency_seconds_count{target="okta"}`, `muster_lag_messages{consumer="delivery-okta"}`, `muster_parked{target="okta"}`, `muster_breaker_state{target="okta"}`},
+		} {
+			for _, line := range lines {
+				if s.metric(service, line) == "" {
+					t.Errorf("%s does not show %s", service, line)
+				}
+			}
+		}
+	})
 	t.Run("a call that is not authentic is refused and not stored", func(t *testing.T) {
 		before := s.metric("ingress", `muster_ingress_requests_total{code="401",source="greenhouse"}`)
 		code := s.call(http.MethodPost, s.Sources["greenhouse"].Webhook, http.Header{"Signature": {"sha256 00"}}, []byte(`{"action":"hire_candidate"}`), nil)

@@ -85,7 +85,7 @@ func ask(ctx context.Context, base string) error {
 	if err != nil {
 		return service.NotReady("no answer")
 	}
-	defer func() { _ = res.Body.Close() }() // it was read, or is not wanted
+	defer func() { _ = res.Body.Close() }()                    // it was read, or is not wanted
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer)) // a short answer is read below as unready
 	var ready service.Ready
 	if json.Unmarshal(body, &ready) != nil {
