@@ -56,17 +56,17 @@ func (p *Pipeline) lay(before *employee.State, w *work) change {
 }
 
 // sent is what our own deliveries last wrote at the source, by leaf; only
-// accounts that are also targets have it.
+// accounts that are also targets have it. It is the record's own copy: merge
+// forgets what the source has contradicted, and the statement keeps the rest.
 func (w *work) sent() map[string]string {
-	if w.linked == nil {
-		return w.old.Sent
+	if w.wrote == nil {
+		w.wrote = map[string]string{}
+		maps.Copy(w.wrote, w.old.Sent)
+		if w.linked != nil {
+			maps.Copy(w.wrote, w.linked.Sent)
+		}
 	}
-	sent := maps.Clone(w.old.Sent)
-	if sent == nil {
-		sent = map[string]string{}
-	}
-	maps.Copy(sent, w.linked.Sent)
-	return sent
+	return w.wrote
 }
 
 // apply stages the employee's new state with everything that belongs to it.

@@ -48,7 +48,8 @@ type merged struct {
 //     what nobody above it has said, and gives way later.
 //   - A source clears only what it said itself, or what we wrote there.
 //   - What a source repeats of our own write is a confirmation, not a change,
-//     unless the state does not have that leaf yet.
+//     unless the state does not have that leaf yet. That holds until the source
+//     says something else: sent then forgets the leaf.
 func merge(s *employee.State, source string, said employee.Flat, at time.Time, sent map[string]string, rank ranks, token tokens) (m merged) {
 	leaves := make([]string, 0, len(said))
 	for leaf := range said {
@@ -72,6 +73,10 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		if value == nil && origin.Source != source && sent[leaf] == "" {
 			continue // a source clears only what it said, or what we wrote there; an empty field of a vendor's form is not a word
 		}
+		echoed := sent[leaf] != "" && sent[leaf] == token(leaf, value)
+		if !echoed {
+			delete(sent, leaf) // it said something else: from now on our write is history, and saying it again is a change
+		}
 		if known && had && origin.Source != source {
 			if theirs := slices.Index(ranked, origin.Source); theirs >= 0 && theirs < mine {
 				if !employee.Equal(current, value) {
@@ -87,7 +92,7 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 			}
 			continue
 		}
-		if known && sent[leaf] != "" && sent[leaf] == token(leaf, value) {
+		if known && echoed {
 			continue
 		}
 		if leaf == statusLeaf {

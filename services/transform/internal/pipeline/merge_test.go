@@ -216,3 +216,24 @@ func TestIdentify(t *testing.T) {
 		})
 	}
 }
+
+// A person is moved away and back in the system we once wrote the first value
+// to: moving back is a change, not an echo of our write.
+func TestAValueThatComesBackIsAChange(t *testing.T) {
+	s, at, sent := fresh(), time.Now(), map[string]string{"positions[primary].department": "positions[primary].department=Engineering"}
+	say := func(source, department string) []string {
+		return merge(s, source, employee.Flat{"positions[primary].department": department}, at, sent, bambooFirst, plain).changed
+	}
+	say("greenhouse", "Engineering") // and our delivery wrote it to BambooHR
+	for _, step := range []struct {
+		says    string
+		changes int
+	}{{"Engineering", 0}, {"Engineering", 0}, {"Finance", 1}, {"Engineering", 1}, {"Engineering", 0}} {
+		if got := say("bamboohr", step.says); len(got) != step.changes {
+			t.Errorf("said %s: changed %v, want %d", step.says, got, step.changes)
+		}
+		if got := s.Fields["positions[primary].department"]; got != step.says {
+			t.Errorf("said %s, the state has %v", step.says, got)
+		}
+	}
+}

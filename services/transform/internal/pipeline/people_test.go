@@ -266,8 +266,8 @@ func TestLinked(t *testing.T) {
 		t.Errorf("status %s of %q, want linked", st.Status, st.Employee)
 	}
 	w.link("hris", "h", two, nil)
-	// The echo of what we wrote: a confirmation, at once, no wait.
-	w.say(said{source: "hris", key: "h", id: "h1", version: seq("1"), body: says{"given": "A", "title": "T"}})
+	// The first record of a key that is ours: at once, no wait.
+	w.say(said{source: "hris", key: "h", id: "h1", version: seq("1"), body: says{"title": "T"}})
 	w.settled()
 	if st := w.statement("hris", "h"); st.Status != record.StatusApplied || st.Employee != one {
 		t.Errorf("status %s of %q after the echo", st.Status, st.Employee)
@@ -275,12 +275,25 @@ func TestLinked(t *testing.T) {
 	// A second write of other paths keeps the first ones.
 	w.linkAs("hris", "h", one, map[string]string{"name.family": w.codec.ValueToken("name.family", "F")}, "second")
 	w.settled()
-	// The state moves on; an old echo comes late and is no change.
-	w.say(said{source: "hris", key: "h", id: "h2", version: seq("2"), body: says{"given": "A2"}})
-	w.say(said{source: "hris", key: "h", id: "h3", version: seq("3"), body: says{"given": "A", "family": "F"}})
+	// The state moves on; the echo of both writes comes late and is no change.
+	w.say(said{source: "ats", key: "1", id: "1b", body: says{"given": "A2", "family": "F2"}})
+	w.settled()
+	for _, id := range []string{"h2", "h3"} { // a vendor may tell of one write twice
+		w.say(said{source: "hris", key: "h", id: id, version: seq(id[1:]), body: says{"given": "A", "family": "F"}})
+		w.settled()
+		w.expect(one, employee.Flat{"name.given": "A2", "name.family": "F2", "positions[primary].title": "T"})
+	}
+	// Once it says something else, what we wrote is history: coming back to it
+	// is a change, also after a restart.
+	w.say(said{source: "hris", key: "h", id: "h4", version: seq("4"), body: says{"given": "A3"}})
+	w.settled()
+	w.expect(one, employee.Flat{"name.given": "A3", "name.family": "F2"})
+	stop()
+	stop = w.start()
+	w.say(said{source: "hris", key: "h", id: "h5", version: seq("5"), body: says{"given": "A", "family": "F"}})
 	w.settled()
 	stop()
-	w.expect(one, employee.Flat{"name.given": "A2", "name.family": "F", "positions[primary].title": "T"})
+	w.expect(one, employee.Flat{"name.given": "A", "name.family": "F2", "positions[primary].title": "T"})
 	w.expect(two, employee.Flat{"name.given": "B"})
 	reasons := map[string]int{}
 	for _, l := range w.letters() {

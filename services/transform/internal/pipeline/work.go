@@ -22,8 +22,9 @@ type work struct {
 	token  string
 	rec    record.Received
 	linked *record.Linked
-	says   []saying // what it says, oldest first; more than one after a wait
-	ours   string   // our own id, if the record holds one
+	wrote  map[string]string // see sent
+	says   []saying          // what it says, oldest first; more than one after a wait
+	ours   string            // our own id, if the record holds one
 	keys   []matchKey
 	old    record.Statement // the statement before, as far as it is needed
 	waited bool             // link_wait has run out
