@@ -14,6 +14,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -42,6 +43,22 @@ const (
 type Version struct {
 	Scale Scale  `json:"scale,omitempty"`
 	Value string `json:"value,omitempty"`
+}
+
+// Valid tells whether a version can be ordered at all: a whole number that fits
+// 64 bits, or an RFC 3339 time. No version is valid too.
+func (v Version) Valid() bool {
+	switch v.Scale {
+	case "":
+		return v.Value == ""
+	case ScaleSequence:
+		_, err := strconv.ParseUint(v.Value, 10, 64)
+		return err == nil
+	case ScaleTime, ScaleRead:
+		_, err := time.Parse(time.RFC3339Nano, v.Value)
+		return err == nil
+	}
+	return false
 }
 
 // Record is what a vendor gave us about one key.

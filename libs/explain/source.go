@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -174,7 +173,7 @@ func record(c *config.Company, src *config.Source, r connector.Record, now time.
 	if r.Kind != connector.KindRecord {
 		return out
 	}
-	if !orderable(r.Version) {
+	if !r.Version.Valid() {
 		out.Stages = append(out.Stages, Stage{Stage: "map", Outcome: "dead", Rule: "version"})
 		return out
 	}
@@ -198,19 +197,6 @@ func dead(stage string, f *fault.Error) Stage {
 		rule = f.Reason
 	}
 	return Stage{Stage: stage, Outcome: "dead", Rule: rule, Path: f.Path}
-}
-
-// orderable tells whether a version can be ordered at all.
-func orderable(v connector.Version) bool {
-	switch v.Scale {
-	case "":
-		return v.Value == ""
-	case connector.ScaleSequence:
-		_, err := strconv.ParseUint(v.Value, 10, 64)
-		return err == nil
-	}
-	_, err := time.Parse(time.RFC3339Nano, v.Value)
-	return err == nil
 }
 
 // identify: nobody is known, so the record is a new person's, unless the

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,21 +62,6 @@ func compare(a, b connector.Version) int {
 		return strings.Compare(a.Value, b.Value)
 	}
 	return x.Compare(y)
-}
-
-// validVersion tells whether a version can be compared at all.
-func validVersion(v connector.Version) bool {
-	switch v.Scale {
-	case "":
-		return v.Value == ""
-	case connector.ScaleSequence:
-		_, err := strconv.ParseUint(v.Value, 10, 64)
-		return err == nil
-	case connector.ScaleTime, connector.ScaleRead:
-		_, err := time.Parse(time.RFC3339Nano, v.Value)
-		return err == nil
-	}
-	return false
 }
 
 // short is what is kept of a record's id: enough to tell 64 apart.

@@ -71,7 +71,7 @@ func (p *Pipeline) mapRecord(w *work) error {
 	if src == nil {
 		return fault.New(fault.Record, "unknown_source", "no source %q is configured", w.source)
 	}
-	if !validVersion(w.rec.Version) {
+	if !w.rec.Version.Valid() {
 		return fault.New(fault.Record, "version", "the version is not a %s", w.rec.Version.Scale)
 	}
 	s, err := p.observe(src, w.rec)
