@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -21,10 +22,14 @@ type Account struct {
 	Settings    map[string]any
 	Secrets     map[string]secret.Value
 	Transport   http.RoundTripper // spans, limits and the dial guard are in it
+	Dial        Dial              // for connectors that do not speak HTTP; the dial guard is in it
 	Now         func() time.Time
 	Log         *slog.Logger
 	Team        TeamLog // only for the nats connector
 }
+
+// Dial connects to an address that the account may call: "tcp", "host:port".
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Text is a setting as text; "" if unset.
 func (a Account) Text(name string) string { s, _ := a.Settings[name].(string); return s }

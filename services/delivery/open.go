@@ -22,6 +22,7 @@ func open(svc *service.Service, to *config.Target) (connector.Sink, error) {
 	account.Transport = httpx.Transport(httpx.TransportOptions{
 		BaseURL: to.BaseURL, InFlight: to.Limits.InFlight, AllowPrivate: to.AllowPrivate, Timeout: to.Limits.Timeout, Tracer: svc.Telemetry.TracerProvider,
 	})
+	account.Dial = httpx.Dial(to.BaseURL, to.AllowPrivate)
 	account.Team = team{svc.Bus}
 	return to.Type.Sink(account)
 }

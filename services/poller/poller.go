@@ -46,6 +46,7 @@ func Run(ctx context.Context, host service.Host) error {
 		}
 		account.Now, account.Log = svc.Clock.Now, svc.Log
 		account.Transport = httpx.Transport(httpx.TransportOptions{BaseURL: src.BaseURL, InFlight: inFlight, AllowPrivate: src.AllowPrivate, Tracer: svc.Telemetry.TracerProvider})
+		account.Dial = httpx.Dial(src.BaseURL, src.AllowPrivate)
 		d := poll.Deps{
 			Bus: svc.Bus, Codec: record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name}, Company: svc.Company.Name, Config: svc.Company.Version,
 			Source: name, Schedule: src.Schedule, InFlight: inFlight, Clock: svc.Clock, Log: svc.Log, Tracer: svc.Tracer, Dead: dead.Inc,

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
 )
 
@@ -136,6 +137,13 @@ func port(r *http.Request) int {
 		return 80
 	}
 	return 443
+}
+
+// Dial is the guard alone, for connectors that do not speak HTTP. Base is the
+// account's address with any scheme (`ldaps://…`, `sftp://…`); the rules are
+// those of [Transport].
+func Dial(base string, allowPrivate []string) connector.Dial {
+	return newGuard(base, allowPrivate).dial
 }
 
 // dial connects to an allowed address.
