@@ -25,12 +25,12 @@ func (l *loader) account(name string, s *section) (Account, bool) {
 	a.Environment = s.word("environment", l.company.Environment, Production, Test, Sandbox)
 	l.checkCrossed(a.Environment, s)
 	a.Paused = s.flag("paused", false)
-	a.BaseURL = l.baseURL(s)
+	t, known := l.types[a.Connector]
+	a.BaseURL = l.baseURL(s, t.Schemes)
 	a.AllowPrivate = l.allowPrivate(s)
 	if host, ok := loopback(a.BaseURL); ok && !slices.Contains(a.AllowPrivate, host) {
 		a.AllowPrivate = append(a.AllowPrivate, host) // the file names it
 	}
-	t, known := l.types[a.Connector]
 	if !known && a.Connector != "" {
 		names := slices.Sorted(maps.Keys(l.types))
 		fix := "write one of " + strings.Join(names, ", ")
@@ -55,7 +55,7 @@ func (l *loader) finish(a *Account, s *section, n need) {
 		a.BaseURL = strings.TrimSuffix(a.Type.BaseURL, "/")
 	}
 	if a.BaseURL == "" && n.api && !s.has("base_url") && calls(a.Type) {
-		l.add(s.atKey("connector"), CodeMissing, "write `base_url: https://…`, the address of your account", "base_url is missing: %s has no address of its own", a.Connector)
+		l.add(s.atKey("connector"), CodeMissing, "write `base_url: "+written(a.Type.Schemes)+"…`, the address of your account", "base_url is missing: %s has no address of its own", a.Connector)
 	}
 }
 
@@ -79,9 +79,18 @@ func (l *loader) checkCrossed(environment string, s *section) {
 		"an account of environment %s in a company of environment %s", environment, company)
 }
 
-// baseURL reads the address of an account: https, or http to this machine.
-func (l *loader) baseURL(s *section) string {
-	raw, ok := s.scalar("base_url", "a web address", "https://…")
+// written is how the address of a connector's accounts begins.
+func written(schemes []string) string {
+	if len(schemes) == 0 {
+		return "https://"
+	}
+	return schemes[0] + "://"
+}
+
+// baseURL reads the address of an account: https, or http to this machine; for
+// a connector that does not speak HTTP, one of its schemes.
+func (l *loader) baseURL(s *section, schemes []string) string {
+	raw, ok := s.scalar("base_url", "a web address", written(schemes)+"…")
 	if !ok {
 		return ""
 	}
@@ -89,11 +98,15 @@ func (l *loader) baseURL(s *section) string {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
-		l.add(at, CodeBadURL, "write https://HOST/PATH", "base_url is not a web address")
+		l.add(at, CodeBadURL, "write "+written(schemes)+"HOST/PATH", "base_url is not a web address")
 	case u.User != nil:
 		l.add(at, CodeInlineSecret, "take the name and password out and put them under secrets, as env:NAME or file:PATH", "base_url holds a password")
 	case u.RawQuery != "" || u.Fragment != "":
 		l.add(at, CodeBadURL, "leave out everything from ? or # on", "base_url has a query or fragment")
+	case slices.Contains(schemes, u.Scheme):
+		return strings.TrimRight(raw, "/")
+	case len(schemes) > 0:
+		l.add(at, CodeBadURL, "write "+strings.Join(schemes, ":// or ")+"://", "base_url has a scheme that this connector does not speak")
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
 		return strings.TrimRight(raw, "/")
 	default:

@@ -221,7 +221,7 @@ func reveal(in map[string]secret.Value) map[string]string {
 func TestUseSandbox(t *testing.T) {
 	c := good(t, txtar.File{Name: "targets/hris.yaml", Data: []byte("remove")}, txtar.File{Name: "integrations/ats-to-hris.yaml", Data: []byte("remove")},
 		txtar.File{Name: "targets/people.yaml", Data: []byte("connector: hris\nbase_url: https://h.example\naccount: hris\nsecrets: {api_key: env:KEY}\n")})
-	if err := c.UseSandbox("http://127.0.0.1:8090/"); err != nil {
+	if err := c.UseSandbox("http://127.0.0.1:8090/", nil); err != nil {
 		t.Fatal(err)
 	}
 	none := func(string) string { return "" }
@@ -252,7 +252,7 @@ func TestUseSandbox(t *testing.T) {
 		t.Errorf("a connector that calls nobody got the address %s", bi.BaseURL)
 	}
 	production := good(t, txtar.File{Name: "muster.yaml", Data: []byte("company: acme\nenvironment: production\nzone: UTC\ncustom: {salary_band: pay}\n")})
-	if production.UseSandbox("http://127.0.0.1:8090") == nil {
+	if production.UseSandbox("http://127.0.0.1:8090", nil) == nil {
 		t.Error("a production company runs against a sandbox")
 	}
 }

@@ -89,7 +89,7 @@ func TestAcme(t *testing.T) {
 // understands (a template, a path) is wrong here or nowhere.
 func TestShippedAccountsOpen(t *testing.T) {
 	for name, c := range shipped(t) {
-		if err := c.UseSandbox("http://127.0.0.1:8090"); err != nil {
+		if err := c.UseSandbox("http://127.0.0.1:8090", nil); err != nil {
 			t.Fatal(err)
 		}
 		open := func(a *config.Account, as string, make bool, do func(connector.Account) error) {

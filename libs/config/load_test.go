@@ -92,7 +92,7 @@ func TestBad(t *testing.T) {
 // finger names the word that was meant.
 func TestFixNamesWhatWasMeant(t *testing.T) {
 	for _, c := range []struct{ file, body, want string }{
-		{"sources/ats.yaml", "connector: atss\nsecrets: {webhook: env:A}\n", "write ats; known are ats, bus, hris, iam, poll"},
+		{"sources/ats.yaml", "connector: atss\nsecrets: {webhook: env:A}\n", "write ats; known are ats, bus, dir, hris, iam, poll"},
 		{"sources/ats.yaml", "connector: ats\nsecerts: {webhook: env:A}\nsecrets: {webhook: env:A}\n", "write secrets"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [work_mail]\nmode: on\n", "write work_email"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [\"phones[].number\"]\nmode: on\n", "write phones[]"},

@@ -44,6 +44,11 @@ func types() map[string]connector.Type {
 			Secrets: map[string]connector.SecretUse{"token": {API: true}},
 			BaseURL: "https://poll.example",
 		},
+		"dir": { // speaks no HTTP: its fake has a door of its own
+			Source: source, Sink: sink, Fake: someFake, Schemes: []string{"ldaps", "ldap"},
+			Secrets:    map[string]connector.SecretUse{"password": {API: true}},
+			FromVendor: []byte(shippedSource), ToVendor: []byte(shippedTarget),
+		},
 		"iam": { // is written to, has an address and a mapping
 			Sink: sink, Fake: someFake, BaseURL: "https://iam.example/",
 			Secrets:  map[string]connector.SecretUse{"token": {API: true}},

@@ -66,11 +66,12 @@ func (c *Company) Account(a *Account, use Use, getenv func(string) string) (conn
 	}, nil
 }
 
-// UseSandbox points every account that calls a vendor at base/<account> and
-// gives it the sandbox's secrets. A target that is the same vendor account as
-// a source shares that source's folder. A company of environment production is
-// refused.
-func (c *Company) UseSandbox(base string) error {
+// UseSandbox points every account that calls a vendor at base/<account>, or at
+// its own door where its fake does not speak HTTP, and gives it the sandbox's
+// secrets. Doors that are not named are where [Company.PlaceDoors] expects
+// them. A target that is the same vendor account as a source shares that
+// source's folder. A company of environment production is refused.
+func (c *Company) UseSandbox(base string, doors map[string]string) error {
 	if c.Environment == Production {
 		return fmt.Errorf("company %s is of environment production: it does not run against a sandbox", c.Name)
 	}
@@ -78,21 +79,28 @@ func (c *Company) UseSandbox(base string) error {
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("the sandbox has no usable address")
 	}
+	if doors, err = c.PlaceDoors(u.Host, doors); err != nil {
+		return err
+	}
 	c.sandbox = strings.TrimRight(base, "/")
 	for _, s := range c.Sources {
-		c.toSandbox(&s.Account, u.Host)
+		c.toSandbox(&s.Account, u.Host, doors)
 	}
 	for _, t := range c.Targets {
-		c.toSandbox(&t.Account, u.Host)
+		c.toSandbox(&t.Account, u.Host, doors)
 	}
 	return nil
 }
 
-func (c *Company) toSandbox(a *Account, host string) {
+func (c *Company) toSandbox(a *Account, host string, doors map[string]string) {
 	if a.BaseURL == "" && !calls(a.Type) && a.Type.Fake == nil {
 		return // the nats connector writes to our own bus
 	}
 	a.BaseURL = c.sandbox + "/" + a.sandboxName
+	if a.listens() {
+		host = doors[a.sandboxName]
+		a.BaseURL = a.Type.Schemes[len(a.Type.Schemes)-1] + "://" + host
+	}
 	if !slices.Contains(a.AllowPrivate, host) {
 		a.AllowPrivate = append(a.AllowPrivate, host)
 	}

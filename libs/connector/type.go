@@ -118,9 +118,17 @@ type Type struct {
 	Sink    func(Account) (Sink, error)
 	Check   func(Account) (Check, error)
 
+	// Survey says that the records are answers to surveys, not people: each body
+	// is a survey.Response, and nothing is mapped.
+	Survey bool
+
 	Settings map[string]Setting
 	Secrets  map[string]SecretUse
 	BaseURL  string // default; "" means that the file must name one, if it calls anybody
+
+	// Schemes are what base_url may begin with instead of https, for a connector
+	// that does not speak HTTP. Its fake is a [fake.Listener], reached by the last.
+	Schemes []string
 
 	FromVendor []byte // shipped mapping, record → canonical; nil if a company must write its own
 	ToVendor   []byte // shipped mapping, canonical → target

@@ -7,16 +7,24 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connectors/bamboohr"
 	"github.com/muster-hr/muster/libs/connectors/greenhouse"
+	"github.com/muster-hr/muster/libs/connectors/gusto"
 	httpconn "github.com/muster-hr/muster/libs/connectors/http"
+	"github.com/muster-hr/muster/libs/connectors/ldap"
+	"github.com/muster-hr/muster/libs/connectors/moodle"
 	natsconn "github.com/muster-hr/muster/libs/connectors/nats"
 	"github.com/muster-hr/muster/libs/connectors/okta"
+	"github.com/muster-hr/muster/libs/connectors/typeform"
 )
 
 // All is by the name that a source's or target's file says after `connector:`.
 var All = map[string]connector.Type{
 	"bamboohr":   bamboohr.Type,   // HRIS: source and target
 	"greenhouse": greenhouse.Type, // ATS: source
+	"gusto":      gusto.Type,      // payroll: source and target
 	"http":       httpconn.Type,   // any JSON API: source and target
+	"ldap":       ldap.Type,       // directory (OpenLDAP, Active Directory): target
+	"moodle":     moodle.Type,     // LMS: target
 	"nats":       natsconn.Type,   // a team's own stream: target
 	"okta":       okta.Type,       // identity: target
+	"typeform":   typeform.Type,   // survey: source
 }

@@ -152,7 +152,7 @@ func (s *Service) open(ctx context.Context) error {
 			return fmt.Errorf("%w: %s", ErrConfig, listed(problems))
 		}
 		if set.sandbox != "" {
-			if err := company.UseSandbox(set.sandbox); err != nil {
+			if err := company.UseSandbox(set.sandbox, set.doors); err != nil {
 				return fmt.Errorf("%w: MUSTER_SANDBOX: %w", ErrConfig, err)
 			}
 		}
@@ -225,7 +225,8 @@ func (s *Service) Close() {
 
 type settings struct {
 	folder     string
-	sandbox    string // base URL of the fakes that stand for the vendors; "" for the vendors
+	sandbox    string            // base URL of the fakes that stand for the vendors; "" for the vendors
+	doors      map[string]string // addresses of the fakes that do not speak HTTP, as far as they were chosen
 	natsURL    string
 	seed       secret.Value
 	masterKey  secret.Value
@@ -244,6 +245,11 @@ func loadSettings(host Host, name string) (settings, error) {
 		durability: e.String("MUSTER_DURABILITY", "fsync", "fsync", "replicated", "os"),
 		sealingOff: !e.Bool("MUSTER_SEALING", true),
 	}
+	doors, err := config.ParseDoors(e.String("MUSTER_SANDBOX_DOORS", ""))
+	if err != nil {
+		e.problem("MUSTER_SANDBOX_DOORS", err.Error())
+	}
+	set.doors = doors
 	if host.Company == nil {
 		set.folder = e.Required("MUSTER_CONFIG", "name the company's folder")
 	}

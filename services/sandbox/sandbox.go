@@ -1,7 +1,8 @@
 // Package sandbox is every vendor of a company as a fake with memory, behind
 // one address: what the demo plays with and what end-to-end tests look at.
 //
-// In: calls to `/<account>/…`, orders under `/_sandbox/…`. Out: webhooks to
+// In: calls to `/<account>/…`, and at doors of their own to the fakes that do
+// not speak HTTP; orders under `/_sandbox/…`. Out: webhooks to
 // ingress, signed as the vendor would. It is refused for a company of
 // environment production.
 package sandbox
@@ -57,7 +58,24 @@ func RunWith(o Options) func(context.Context, service.Host) error {
 		if shared, ok := svc.Clock.(*clock.File); set == nil && ok {
 			set = shared.Set
 		}
-		stage := play.New(company, play.Options{Now: svc.Clock.Now, SetClock: set, Ingress: ingress, Log: svc.Log})
+		doors, err := places(company, host.Getenv)
+		if err != nil {
+			return fmt.Errorf("%w: MUSTER_SANDBOX_DOORS: %w", service.ErrConfig, err)
+		}
+		stage := play.New(company, play.Options{Now: svc.Clock.Now, SetClock: set, Ingress: ingress, Settings: host.Getenv("MUSTER_SANDBOX_SETTINGS"), Log: svc.Log})
+		if err := stage.Listen(ctx, doors); err != nil {
+			return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
+		}
 		return svc.Run(ctx, "MUSTER_SANDBOX_ADDR", stage, stage.Run)
 	}
+}
+
+// places says where the fakes listen that do not speak HTTP, as every other
+// service reckons it.
+func places(company *config.Company, getenv func(string) string) (map[string]string, error) {
+	named, err := config.ParseDoors(getenv("MUSTER_SANDBOX_DOORS"))
+	if err != nil {
+		return nil, err
+	}
+	return company.PlaceDoors(getenv("MUSTER_SANDBOX_ADDR"), named)
 }

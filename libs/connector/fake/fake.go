@@ -7,6 +7,7 @@ package fake
 import (
 	"context"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -23,6 +24,16 @@ type Vendor interface {
 	// terminate, rehire. It answers with {"id": …}. A verb it does not know is
 	// [ErrUnknownVerb].
 	Do(ctx context.Context, verb string, args map[string]any) (map[string]any, error)
+}
+
+// Listener is a vendor that does not speak HTTP (LDAP, SFTP): it listens at an
+// address of its own, and its handler has nothing to serve.
+type Listener interface {
+	Vendor
+	// Serve takes connections until ctx ends, then closes them all and l, and
+	// returns nil. Every call goes through f: see [Faults.Strike] and
+	// [Faults.Note].
+	Serve(ctx context.Context, l net.Listener, f *Faults) error
 }
 
 // Hook is a webhook call the vendor makes, signed and complete.

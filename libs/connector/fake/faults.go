@@ -2,6 +2,7 @@ package fake
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -34,6 +35,7 @@ type Fault struct {
 	When      When      `json:"when,omitempty"`       // default before
 	Match     Match     `json:"match,omitzero"`       // default every call
 	Response  *Response `json:"response,omitempty"`   // answered instead; its zero status means Status, else 200
+	Hold      bool      `json:"hold,omitempty"`       // after the effect the answer waits until the caller is gone or the faults are cleared, at most 10 s
 }
 
 // Match chooses calls. Empty fields match everything.
@@ -69,6 +71,14 @@ type Faults struct {
 	mu     sync.Mutex
 	faults []*active
 	seen   []Seen
+	held   Held
+	free   chan struct{} // closed by Clear; nil if nobody waits for it
+}
+
+// Held counts calls that took effect and whose answer is, or was, held.
+type Held struct {
+	Now int `json:"now"` // wait for their answer
+	Cut int `json:"cut"` // whose caller went away meanwhile: it never learnt of its effect
 }
 
 type active struct {
@@ -82,6 +92,8 @@ func (f *Faults) Add(x Fault) error {
 	switch {
 	case x.When != "" && x.When != Before && x.When != AfterEffect:
 		return fmt.Errorf("when is %q: write before or after_effect", x.When)
+	case x.Hold && x.When != AfterEffect:
+		return fmt.Errorf("hold needs when: after_effect")
 	case x.Rate < 0 || x.Rate > 1:
 		return fmt.Errorf("rate is a share from 0 to 1")
 	case x.LatencyMS < 0 || x.ForS < 0 || x.Times < 0:
@@ -109,6 +121,47 @@ func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = nil
+	if f.free != nil {
+		close(f.free)
+		f.free = nil
+	}
+}
+
+// Held tells how many answers are held, and how many never came.
+func (f *Faults) Held() Held {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held
+}
+
+const holdLimit = 10 * time.Second
+
+// Hold waits with the answer; false means that the caller, whose context ctx
+// is, went away.
+func (f *Faults) Hold(ctx context.Context) bool {
+	f.mu.Lock()
+	if f.free == nil {
+		f.free = make(chan struct{})
+	}
+	free := f.free
+	f.held.Now++
+	f.mu.Unlock()
+	t := time.NewTimer(holdLimit)
+	defer t.Stop()
+	gone := false
+	select {
+	case <-ctx.Done():
+		gone = true
+	case <-free:
+	case <-t.C:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held.Now--
+	if gone {
+		f.held.Cut++
+	}
+	return !gone
 }
 
 // Requests is a copy of the request log, oldest first.
@@ -122,15 +175,15 @@ func (f *Faults) Requests() []Seen {
 func (f *Faults) Around(vendor http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := Seen{At: time.Now().UTC(), Method: r.Method, Path: r.URL.EscapedPath(), Traceparent: r.Header.Get("Traceparent")}
-		x, struck := f.strike(r.Method, seen.Path)
+		x, struck := f.Strike(r.Method, seen.Path)
 		if struck && !wait(r, x.LatencyMS) {
-			f.note(seen)
+			f.Note(seen)
 			panic(http.ErrAbortHandler)
 		}
 		answers := x.Status != 0 || x.Response != nil
 		if struck && x.When != AfterEffect && answers {
 			seen.Status = x.status()
-			f.note(seen)
+			f.Note(seen)
 			x.write(w)
 			return
 		}
@@ -138,26 +191,35 @@ func (f *Faults) Around(vendor http.Handler) http.Handler {
 		// answer finds its call there.
 		held := &recorder{header: http.Header{}}
 		vendor.ServeHTTP(held, r)
+		if struck && x.Hold {
+			if held.code() < 300 && !f.Hold(r.Context()) {
+				f.Note(seen)
+				panic(http.ErrAbortHandler)
+			}
+			struck = answers // else the vendor's own answer goes out
+		}
 		if struck && x.When == AfterEffect {
 			if !answers {
-				f.note(seen)
+				f.Note(seen)
 				panic(http.ErrAbortHandler) // cuts the connection without an answer
 			}
 			seen.Status = x.status()
-			f.note(seen)
+			f.Note(seen)
 			x.write(w)
 			return
 		}
 		seen.Status = held.code()
-		f.note(seen)
+		f.Note(seen)
 		maps.Copy(w.Header(), held.header)
 		w.WriteHeader(held.code())
 		_, _ = w.Write(held.body.Bytes())
 	})
 }
 
-// strike finds the first fault that hits this call and counts it.
-func (f *Faults) strike(method, path string) (Fault, bool) {
+// Strike finds the first fault that hits this call and counts it. [Faults.Around]
+// calls it for HTTP; a [Listener] calls it itself, with its own words for
+// methods and paths.
+func (f *Faults) Strike(method, path string) (Fault, bool) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,7 +238,8 @@ func (f *Faults) strike(method, path string) (Fault, bool) {
 	return Fault{}, false
 }
 
-func (f *Faults) note(s Seen) {
+// Note keeps a call in the request log.
+func (f *Faults) Note(s Seen) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.seen) >= keepSeen {

@@ -1,10 +1,12 @@
 package fake
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,4 +140,62 @@ func FuzzGlob(f *testing.F) {
 			t.Errorf("%q does not match itself", s)
 		}
 	})
+}
+
+// until waits for so many answers to be held.
+func (f *Faults) until(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.Held().Now != n; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d answers are held, want %d", f.Held().Now, n)
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestHold: the effect is there while the answer waits; a caller that goes away
+// is counted, others get the vendor's answer when the faults are cleared.
+func TestHold(t *testing.T) {
+	f, v := &Faults{}, &vendor{}
+	server := httptest.NewServer(f.Around(v))
+	defer server.Close()
+	add(t, f, `{"when": "after_effect", "hold": true, "times": 1}`)
+	ctx, leave := context.WithCancel(t.Context())
+	post := func(ctx context.Context) chan int {
+		status := make(chan int, 1)
+		go func() {
+			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/users", nil)
+			resp, err := server.Client().Do(r)
+			if err != nil {
+				status <- 0
+				return
+			}
+			_ = resp.Body.Close()
+			status <- resp.StatusCode
+		}()
+		return status
+	}
+	first := post(ctx)
+	f.until(t, 1)
+	if v.effects != 1 {
+		t.Errorf("%d effects while the answer is held", v.effects)
+	}
+	leave()
+	if got := <-first; got != 0 {
+		t.Errorf("who left was answered %d", got)
+	}
+	f.until(t, 0)
+	add(t, f, `{"when": "after_effect", "hold": true, "times": 1}`)
+	second := post(t.Context())
+	f.until(t, 1)
+	f.Clear()
+	if got := <-second; got != http.StatusCreated {
+		t.Errorf("who stayed was answered %d", got)
+	}
+	if got := f.Held(); got != (Held{Cut: 1}) {
+		t.Errorf("counted %+v", got)
+	}
+	if f.Add(Fault{Hold: true}) == nil {
+		t.Error("an answer is held before the effect")
+	}
 }

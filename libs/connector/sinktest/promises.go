@@ -81,7 +81,7 @@ func onlyBody(t *testing.T, s Setup) {
 		}
 		var body any
 		if err := json.Unmarshal(c.body, &body); err != nil {
-			if strings.Contains(string(c.body), Planted) {
+			if strings.Contains(c.text(), Planted) {
 				t.Errorf("%s %s carries a value that is not in the body", c.method, c.path)
 			}
 			continue
@@ -137,7 +137,7 @@ func traced(t *testing.T, s Setup) {
 	if _, err := r.Apply(ctx, s.hired(Sample), r.progress); err != nil {
 		t.Fatal(err)
 	}
-	for _, seen := range r.faults.Requests() {
+	for _, seen := range append(r.faults.Requests(), r.reads.Requests()...) {
 		if !strings.Contains(seen.Traceparent, id.String()) {
 			t.Errorf("%s %s came with traceparent %q", seen.Method, seen.Path, seen.Traceparent)
 		}
@@ -182,7 +182,7 @@ func partial(t *testing.T, s Setup) {
 	if len(calls) != 1 {
 		t.Fatalf("%d writing calls, want 1", len(calls))
 	}
-	if body := string(calls[0].body); strings.Contains(body, Sample.Family) || !strings.Contains(body, moved.Title) {
+	if body := calls[0].text(); strings.Contains(body, Sample.Family) || !strings.Contains(body, moved.Title) {
 		t.Errorf("sent %s, want the title alone", body)
 	}
 }

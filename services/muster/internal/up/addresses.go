@@ -19,6 +19,7 @@ type Addresses struct {
 	Ingress       string             `json:"ingress"`
 	Console       string             `json:"console"`
 	Sandbox       string             `json:"sandbox,omitempty"`
+	Doors         map[string]string  `json:"doors,omitempty"` // HOST:PORT of the fakes that do not speak HTTP
 	NATS          NATS               `json:"nats"`
 	Postgres      string             `json:"postgres"`
 	APIToken      string             `json:"api_token"`
@@ -55,6 +56,13 @@ func (s *System) publishAddresses(context.Context) error {
 	a.Version, a.PID = 1, os.Getpid()
 	a.Ingress, a.Console, a.Sandbox = urls["ingress"], urls["console"], urls["sandbox"]
 	a.Postgres = s.env["MUSTER_DATABASE_URL"]
+	if s.Sandbox {
+		doors, err := config.ParseDoors(s.env["MUSTER_SANDBOX_DOORS"])
+		if err != nil {
+			return err
+		}
+		a.Doors = doors
+	}
 	a.Sources = map[string]Source{}
 	for _, name := range s.Company.SourceNames() {
 		src := s.Company.Sources[name]

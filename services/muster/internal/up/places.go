@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/service"
 )
 
@@ -27,12 +28,50 @@ func (s *System) places(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.Sandbox {
-		if err := s.Company.UseSandbox("http://" + s.env["MUSTER_SANDBOX_ADDR"]); err != nil {
-			return fmt.Errorf("%w: %w", service.ErrConfig, err)
+	if !s.Sandbox {
+		return nil
+	}
+	doors, err := s.doors(ctx)
+	if err == nil {
+		err = s.Company.UseSandbox("http://"+s.env["MUSTER_SANDBOX_ADDR"], doors)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", service.ErrConfig, err)
+	}
+	s.env["MUSTER_SANDBOX_DOORS"] = config.FormatDoors(doors)
+	return nil
+}
+
+// doors chooses where the fakes listen that do not speak HTTP: as set by hand,
+// else right behind the sandbox, else where there is room.
+func (s *System) doors(ctx context.Context) (map[string]string, error) {
+	doors, err := config.ParseDoors(s.Getenv("MUSTER_SANDBOX_DOORS"))
+	if err != nil {
+		return nil, fmt.Errorf("MUSTER_SANDBOX_DOORS: %w", err)
+	}
+	taken := map[string]bool{}
+	for _, addr := range doors {
+		taken[addr] = true
+	}
+	for _, name := range s.Company.Doors() {
+		if doors[name] != "" {
+			continue
+		}
+		preferred := ""
+		if places, err := s.Company.PlaceDoors(s.env["MUSTER_SANDBOX_ADDR"], doors); err == nil {
+			preferred = places[name]
+		}
+		for doors[name] == "" {
+			addr, err := free(ctx, preferred)
+			if err != nil {
+				return nil, err
+			}
+			if preferred = ""; !taken[addr] {
+				doors[name], taken[addr] = addr, true
+			}
 		}
 	}
-	return nil
+	return doors, nil
 }
 
 // fixed is an address set by hand. A process of its own must come back where
@@ -48,7 +87,7 @@ func (s *System) fixed(ctx context.Context, addr string) (string, error) {
 
 // free gives the preferred address if nobody has it, else one that is free.
 func free(ctx context.Context, preferred string) (string, error) {
-	if listens(ctx, preferred) {
+	if preferred != "" && listens(ctx, preferred) {
 		return preferred, nil
 	}
 	port, err := anyPort(ctx)

@@ -1,10 +1,17 @@
 package up
 
 import (
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/muster-hr/muster/libs/config"
+	"github.com/muster-hr/muster/libs/connectors"
 )
 
 func TestFixed(t *testing.T) {
@@ -60,6 +67,59 @@ func TestReachable(t *testing.T) {
 	} {
 		if got := reachable(addr); got != want {
 			t.Errorf("%s is reached at %s, want %s", addr, got, want)
+		}
+	}
+}
+
+// TestDoors: where the fakes listen that do not speak HTTP is chosen once for
+// all services: right behind the sandbox, or elsewhere if that port is taken,
+// or as set by hand.
+func TestDoors(t *testing.T) {
+	dir := t.TempDir()
+	const ldap = "connector: ldap\nbase_url: ldaps://x.example\nsecrets: {password: env:P}\nsettings: {bind_dn: cn=h, base_dn: dc=x, people_dn: dc=x}\n"
+	for name, text := range map[string]string{
+		"muster.yaml": "company: acme\nenvironment: sandbox\nzone: Europe/Berlin\n", "authority.yaml": "default: hr\n",
+		"sources/hr.yaml":     "connector: bamboohr\nbase_url: https://acme.bamboohr.com\nsecrets: {webhook: env:W, api_key: env:A}\n",
+		"targets/north.yaml":  ldap,
+		"targets/south.yaml":  ldap,
+		"targets/beside.yaml": ldap,
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, problems := config.Load(dir, connectors.All)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, text, _ := net.SplitHostPort(l.Addr().String())
+	port, _ := strconv.Atoi(text)
+	sandbox := "127.0.0.1:" + strconv.Itoa(port-1) // the first door would be at l
+	s := &System{Options: Options{Company: c, Sandbox: true, Getenv: func(name string) string {
+		return map[string]string{"MUSTER_SANDBOX_ADDR": sandbox, "MUSTER_SANDBOX_DOORS": "south=127.0.0.1:20777"}[name]
+	}}, env: map[string]string{}}
+	if err := s.places(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	doors, err := config.ParseDoors(s.env["MUSTER_SANDBOX_DOORS"])
+	if err != nil || len(doors) != 3 || doors["south"] != "127.0.0.1:20777" || doors["beside"] == l.Addr().String() {
+		t.Errorf("doors %v (%v)", doors, err)
+	}
+	if places := slices.Sorted(maps.Values(doors)); len(slices.Compact(places)) != 3 {
+		t.Errorf("two doors at one place: %v", doors)
+	}
+	for name, addr := range doors {
+		if got := c.Targets[name].BaseURL; got != "ldap://"+addr {
+			t.Errorf("%s is looked for at %s, listens at %s", name, got, addr)
 		}
 	}
 }

@@ -183,6 +183,7 @@ func (s *System) settings(name string, env map[string]string) {
 	env["MUSTER_CONSOLE_OTLP"] = reachable(s.env["MUSTER_CONSOLE_ADDR"])
 	if s.Sandbox {
 		env["MUSTER_SANDBOX"] = reachable(s.env["MUSTER_SANDBOX_ADDR"])
+		env["MUSTER_SANDBOX_DOORS"] = s.env["MUSTER_SANDBOX_DOORS"]
 		env["MUSTER_CLOCK"] = filepath.Join(s.Data, "clock")
 	}
 	switch name {
@@ -201,7 +202,7 @@ func (s *System) settings(name string, env map[string]string) {
 }
 
 // private are variables that only those get whom settings gives them.
-var private = []string{"MUSTER_DATABASE_URL", "MUSTER_API_TOKEN", "MUSTER_APPROVER_TOKEN", "MUSTER_MASTER_KEY", "MUSTER_SERVICES", "MUSTER_SANDBOX", "MUSTER_CLOCK", "MUSTER_NATS_NKEY"}
+var private = []string{"MUSTER_DATABASE_URL", "MUSTER_API_TOKEN", "MUSTER_APPROVER_TOKEN", "MUSTER_MASTER_KEY", "MUSTER_SERVICES", "MUSTER_SANDBOX", "MUSTER_SANDBOX_DOORS", "MUSTER_CLOCK", "MUSTER_NATS_NKEY"}
 
 // start starts one process and keeps it running.
 func (s *System) start(name string, args []string, own map[string]string) (*child.Child, error) {

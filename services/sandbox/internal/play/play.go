@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,7 @@ type Options struct {
 	Now      func() time.Time
 	SetClock func(time.Time) bool
 	Ingress  func() string
+	Settings string // of fakes, beyond their accounts': "okta.stale_for=2s payroll.limit=60"
 	Log      *slog.Logger
 }
 
@@ -31,8 +34,9 @@ type Stage struct {
 	Options
 	mux    *http.ServeMux
 	actors map[string]*actor
-	pause  time.Duration   // before a webhook is sent again
-	ctx    context.Context // of Run: webhooks that are sent again end with it
+	doors  map[string]net.Listener // of the fakes that do not speak HTTP
+	pause  time.Duration           // before a webhook is sent again
+	ctx    context.Context         // of Run: webhooks that are sent again end with it
 	begun  chan struct{}
 
 	mu    sync.Mutex
@@ -58,6 +62,13 @@ func New(c *config.Company, o Options) *Stage {
 	for _, name := range c.TargetNames() { // last, for the API's credential is theirs
 		gather(settings, &c.Targets[name].Account)
 	}
+	for _, one := range strings.Fields(o.Settings) {
+		account, rest, _ := strings.Cut(one, ".")
+		setting, value, _ := strings.Cut(rest, "=")
+		if settings[account] != nil {
+			settings[account][setting] = value
+		}
+	}
 	for _, name := range c.SourceNames() {
 		src := c.Sources[name]
 		a := s.actor(&src.Account, settings)
@@ -74,6 +85,7 @@ func New(c *config.Company, o Options) *Stage {
 	s.mux.HandleFunc("GET /_sandbox/{vendor}/state", s.with(s.state))
 	s.mux.HandleFunc("GET /_sandbox/{vendor}/requests", s.with(s.requests))
 	s.mux.HandleFunc("POST /_sandbox/{vendor}/faults", s.with(s.addFault))
+	s.mux.HandleFunc("GET /_sandbox/{vendor}/faults", s.with(s.held))
 	s.mux.HandleFunc("DELETE /_sandbox/{vendor}/faults", s.with(s.clearFaults))
 	s.mux.HandleFunc("POST /_sandbox/{vendor}/do/{verb}", s.with(s.do))
 	s.mux.HandleFunc("POST /_sandbox/clock", s.clock)
@@ -114,16 +126,20 @@ func (s *Stage) actor(account *config.Account, settings map[string]map[string]st
 	return a
 }
 
-// Run ends the webhooks that are still being sent when ctx ends.
+// Run serves the doors, and ends the webhooks that are still being sent when
+// ctx ends.
 func (s *Stage) Run(ctx context.Context) error {
 	s.ctx = ctx
 	close(s.begun)
-	<-ctx.Done()
+	err := s.serve(ctx)
+	if err == nil {
+		<-ctx.Done()
+	}
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
 	s.hooks.Wait()
-	return nil
+	return err
 }
 
 // ServeHTTP serves the fakes and the orders.
@@ -166,6 +182,10 @@ func (s *Stage) addFault(w http.ResponseWriter, r *http.Request, a *actor) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Stage) held(w http.ResponseWriter, _ *http.Request, a *actor) {
+	answer(w, http.StatusOK, map[string]any{"held": a.faults.Held()})
 }
 
 func (s *Stage) clearFaults(w http.ResponseWriter, _ *http.Request, a *actor) {

@@ -31,6 +31,7 @@ var company = map[string]string{
 	"sources/hr.yaml":      "connector: bamboohr\nbase_url: https://acme.bamboohr.com\nsecrets: {webhook: env:W, api_key: env:A}\n",
 	"targets/hr.yaml":      "connector: bamboohr\nbase_url: https://acme.bamboohr.com\nsecrets: {api_key: env:A}\n",
 	"targets/payroll.yaml": "connector: http\nbase_url: https://payroll.example\nsecrets: {api: env:P}\nsettings: {auth: bearer, method: PUT, path: \"/people/{id}\", body: fields}\n",
+	"targets/people.yaml":  "connector: ldap\nbase_url: ldaps://dir.example\nsecrets: {password: env:D}\nsettings: {bind_dn: cn=hub, base_dn: dc=x, people_dn: \"ou=people,dc=x\"}\n",
 	"targets/open.yaml":    "connector: http\nbase_url: https://open.example\nsettings: {method: PUT, path: \"/people/{id}\", body: fields}\n",
 }
 
@@ -292,6 +293,63 @@ func TestFaults(t *testing.T) {
 	}
 	if got := w.call("PUT", "/payroll/people/1", `{}`, "Authorization", "Bearer sandbox-payroll-api").Code; got != 201 {
 		t.Errorf("another fake: %d", got)
+	}
+}
+
+// TestHeldAnswers: the effect is there while the answer waits, and who went
+// away meanwhile is counted.
+func TestHeldAnswers(t *testing.T) {
+	w := newWorld(t)
+	server := httptest.NewServer(w.Stage)
+	defer server.Close()
+	held := func() map[string]any {
+		h, _ := w.ask(t, 200, "GET", "/_sandbox/open/faults", "")["held"].(map[string]any)
+		return h
+	}
+	w.ask(t, 204, "POST", "/_sandbox/open/faults", `{"when":"after_effect","hold":true,"times":1}`)
+	ctx, leave := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(ctx, "PUT", server.URL+"/open/people/1", strings.NewReader(`{}`))
+		_, err := server.Client().Do(r)
+		answered <- err
+	}()
+	until := func(now, cut float64) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); held()["now"] != now || held()["cut"] != cut; {
+			if time.Now().After(end) {
+				t.Fatalf("held %v, want %v now and %v cut", held(), now, cut)
+			}
+		}
+	}
+	until(1, 0)
+	people, _ := w.ask(t, 200, "GET", "/_sandbox/open/state", "")["people"].(map[string]any)
+	if people["1"] == nil {
+		t.Error("no effect while the answer is held")
+	}
+	leave()
+	if <-answered == nil {
+		t.Error("who left was answered")
+	}
+	until(0, 1)
+}
+
+// TestSettings that no account knows reach the fake.
+func TestSettings(t *testing.T) {
+	s := New(load(t), Options{Now: time.Now, Settings: "open.stale_for=1h nobody.x=y payroll.authorization=only-this"})
+	call := func(method, path, authorization string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, strings.NewReader(`{"number":"1"}`))
+		r.Header.Set("Authorization", authorization)
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, r)
+		return rec
+	}
+	call("PUT", "/open/people/1", "")
+	if got := call("GET", "/open/people?number=1", "").Body.String(); strings.Contains(got, "number") {
+		t.Errorf("the search does not lag: %s", got)
+	}
+	if got := call("PUT", "/payroll/people/1", "only-this").Code; got != 201 {
+		t.Errorf("the setting of another fake: %d", got)
 	}
 }
 
