@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/muster-hr/muster/libs/protection"
 )
 
 // FeedOptions name the durable consumer that a feed follows.
@@ -244,7 +246,11 @@ func (f *Feed) reset(ctx context.Context) (err error) {
 	var info jetstream.ConsumerInfo
 	short, cancel := context.WithTimeout(ctx, 2*time.Second) // a request that a lost connection swallowed gets no answer
 	defer cancel()
-	if err := f.b.api(short, "CONSUMER.RESET."+f.o.Stream+"."+f.o.Durable, struct{}{}, &info); err != nil {
+	verb := "CONSUMER.RESET."
+	if protection.Off(protection.LaneReset) {
+		verb = "CONSUMER.INFO."
+	}
+	if err := f.b.api(short, verb+f.o.Stream+"."+f.o.Durable, struct{}{}, &info); err != nil {
 		return classify(ctx, err)
 	}
 	f.wanted, f.next = 0, info.Delivered.Consumer+1
@@ -300,10 +306,6 @@ func (f *Feed) Close() { f.unsubscribe() }
 // Ack acknowledges messages, each alone. An acknowledgement is sent without
 // waiting; a crash of the server can forget it, then the message comes again.
 func (f *Feed) Ack(ins ...In) error { return f.respond("+ACK", ins) }
-
-// AckAll acknowledges a message and all before it. The consumer must have been
-// planned for that.
-func (f *Feed) AckAll(in In) error { return f.respond("+ACK", []In{in}) }
 
 // Working tells the server that messages are being worked on, which starts
 // their time for an acknowledgement anew.

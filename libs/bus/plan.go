@@ -42,11 +42,13 @@ type StreamPlan struct {
 	Consumers []ConsumerPlan
 }
 
-// ConsumerPlan is one durable pull consumer.
+// ConsumerPlan is one durable pull consumer. Each message is acknowledged alone:
+// with one acknowledgement for all before it, a message that is replaced on its
+// subject while it is under way would count as acknowledged, and so would all
+// before it, which nobody has seen.
 type ConsumerPlan struct {
 	Name    string
 	Filters []string
-	AckAll  bool // an acknowledgement includes all messages before it
 }
 
 // AckWait is how long a delivered message may stay unacknowledged before it
@@ -112,7 +114,7 @@ func PlanFor(n Names) Plan {
 		switch s := &plan.Streams[i]; s.Name {
 		case topology.Hints, topology.Keys, topology.Config:
 		default:
-			s.Consumers = append(s.Consumers, ConsumerPlan{Name: topology.AuditAll, Filters: s.Subjects, AckAll: true})
+			s.Consumers = append(s.Consumers, ConsumerPlan{Name: topology.AuditAll, Filters: s.Subjects})
 		}
 	}
 	return plan
@@ -178,9 +180,6 @@ func (c ConsumerPlan) config() jetstream.ConsumerConfig {
 		AckWait:       AckWait,
 		MaxDeliver:    -1, // never skipped by the server
 		MaxAckPending: MaxAckPending,
-	}
-	if c.AckAll {
-		config.AckPolicy = jetstream.AckAllPolicy
 	}
 	if len(c.Filters) == 1 {
 		config.FilterSubject = c.Filters[0]

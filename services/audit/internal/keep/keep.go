@@ -1,6 +1,6 @@
 // Package keep follows the streams and keeps what they tell in the ledger.
 //
-//	stream ──► up to 2048 messages or 20 ms ──► one transaction ──► acknowledge all
+//	stream ──► up to 2048 messages or 20 ms ──► one transaction ──► acknowledge each
 //
 // A message is acknowledged after its row was committed. What comes again after
 // a crash is recognised by its sequence, so every message has exactly one row.
@@ -157,7 +157,7 @@ func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []
 		}
 	}
 	last := ins[len(ins)-1]
-	if err := feed.AckAll(last); err != nil {
+	if err := feed.Ack(ins...); err != nil {
 		return err
 	}
 	if k.o.Metrics.Rows != nil {

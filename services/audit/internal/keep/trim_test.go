@@ -18,7 +18,6 @@ import (
 type follower struct {
 	feed   *bus.Feed
 	filter string
-	ackAll bool
 	open   []bus.In        // delivered, not acknowledged
 	owes   map[uint64]bool // published, wanted, not acknowledged
 }
@@ -64,16 +63,6 @@ func (m *trimmed) step(f *follower, n int, some bool) {
 			continue
 		}
 		in := f.open[i]
-		if f.ackAll { // everything before it too
-			if err := f.feed.AckAll(in); err != nil {
-				m.rt.Fatal(err)
-			}
-			for _, o := range f.open[:i+1] {
-				delete(f.owes, o.Seq)
-			}
-			f.open, i = f.open[i+1:], 0
-			continue
-		}
 		if err := f.feed.Ack(in); err != nil {
 			m.rt.Fatal(err)
 		}
@@ -127,20 +116,17 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 			rt.Fatal(err)
 		}
 		m := &trimmed{rt: rt, ctx: ctx, bus: b, last: make(map[string]uint64)}
-		for _, f := range []struct {
-			durable, filter string
-			ackAll          bool
-		}{
-			{topology.DeliveryPeople("okta"), "hr.employee.>", false},
-			{topology.DeliveryLeavers("okta"), "hr.leaver.>", false},
-			{topology.AuditAll, ">", true},
+		for _, f := range []struct{ durable, filter string }{
+			{topology.DeliveryPeople("okta"), "hr.employee.>"},
+			{topology.DeliveryLeavers("okta"), "hr.leaver.>"},
+			{topology.AuditAll, ">"},
 		} {
 			feed, err := b.Feed(ctx, bus.FeedOptions{Stream: topology.People, Durable: f.durable})
 			if err != nil {
 				rt.Fatal(err)
 			}
 			defer feed.Close()
-			m.followers = append(m.followers, &follower{feed: feed, filter: f.filter, ackAll: f.ackAll, owes: make(map[uint64]bool)})
+			m.followers = append(m.followers, &follower{feed: feed, filter: f.filter, owes: make(map[uint64]bool)})
 		}
 
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {

@@ -197,6 +197,7 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 		if err := d.interrupted(ctx, mem); err != nil {
 			return m, err
 		}
+		m.Uncertain = mem.Uncertain
 	}
 	j := &job{mem: &m, event: d.event, begun: time.Now()}
 	if ok, err := d.prepare(ctx, j, in, h); err != nil || !ok {

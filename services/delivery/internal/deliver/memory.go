@@ -35,10 +35,13 @@ func (d *Deliverer) recollect(ctx context.Context, id string) (*record.Delivery,
 }
 
 // interrupted closes an attempt that a crash cut off: its record must not stay
-// open for ever. What it may have done is still uncertain.
+// open for ever. What it may have done is still uncertain, and may have been
+// done as late as just before the crash: a search that lags is waited for from
+// now on.
 func (d *Deliverer) interrupted(ctx context.Context, mem *record.Delivery) error {
 	m := *mem
 	m.Outcome, m.At, m.TookMS = record.OutcomeInterrupted, d.Clock.Now(), 0
+	m.Uncertain = m.At
 	if err := d.remember(ctx, m); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/protection"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -47,8 +48,11 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 	})
 	ctx = context.WithoutCancel(ctx) // it happened: what came of it is told, also when our time is up
 	if f := fault.Of(err); f != nil && f.Class != fault.Done {
-		if f.Class != fault.Transient {
+		switch {
+		case f.Class != fault.Transient:
 			j.mem.Uncertain = time.Time{} // refused: nothing happened
+		case !j.mem.Uncertain.IsZero():
+			j.mem.Uncertain = d.Clock.Now() // it may have happened as late as now
 		}
 		return d.failed(ctx, j, f)
 	}
@@ -94,7 +98,7 @@ func (d *Deliverer) look(ctx context.Context, j *job) error {
 // intends tells whether a crash during the call could repeat it: then an intent
 // stands before it. Bringing a known person to a state is safe to repeat.
 func (d *Deliverer) intends(j *job) bool {
-	return !d.effects.Idempotent && (d.event || len(j.delivery.Refs) == 0)
+	return !d.effects.Idempotent && (d.event || len(j.delivery.Refs) == 0) && !protection.Off(protection.Intent)
 }
 
 // linked tells the source side of the same account that the key is ours, with

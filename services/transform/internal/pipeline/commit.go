@@ -152,9 +152,7 @@ func (p *Pipeline) commitBatch(ctx context.Context, items []*item) error {
 	for n, s := range all {
 		outs[n] = s.out
 		outs[n].Traceparent = telemetry.Traceparent(s.ctx)
-		if s.rev != nil {
-			outs[n].Expect = &s.rev.seq
-		}
+		outs[n].Expect = s.expect()
 	}
 	if len(outs) == 1 {
 		seq, err := p.Bus.Publish(all[0].ctx, topology.People, outs[0])
@@ -211,9 +209,7 @@ type waiter struct {
 
 func (p *Pipeline) send(stream string, s staged) (waiter, error) {
 	out := s.out
-	if s.rev != nil {
-		out.Expect = &s.rev.seq
-	}
+	out.Expect = s.expect()
 	f, err := p.Bus.PublishAsync(s.ctx, stream, out)
 	return waiter{s, f}, err
 }

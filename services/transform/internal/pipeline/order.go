@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/protection"
 )
 
 // seenLimit bounds how many unversioned records of one key are remembered. A
@@ -25,7 +26,7 @@ const (
 // equal scale compare; without a version, and for what a vendor did at the same
 // instant, the record's own id decides whether it was taken before.
 func order(st *statement, v connector.Version, id string) arrival {
-	if st == nil {
+	if st == nil || protection.Off(protection.StatementOrder) {
 		return newer
 	}
 	if v.Scale == "" {
