@@ -18,6 +18,7 @@ import (
 type job struct {
 	msgs   []*nats.Msg
 	atomic bool
+	later  bool   // nobody waits for it
 	filter string // the subject of the expectation, if it is another one
 
 	state atomic.Int32 // waiting → taken or given up
@@ -56,18 +57,23 @@ type committer struct {
 
 	wake chan struct{} // there is something
 	full chan struct{} // there is a whole batch
+	soon chan struct{} // there is something that somebody waits for
 
 	mu    sync.Mutex
 	queue []*job
 	size  int // messages in queue
 }
 
+// patience is how many times longer a loaded committer collects when nobody
+// waits for what it has.
+const patience = 4
+
 func (b *Bus) committer(stream string) *committer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.committers[stream]
 	if c == nil {
-		c = &committer{b: b, stream: stream, linger: b.o.Linger[stream], wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+		c = &committer{b: b, stream: stream, linger: b.o.Linger[stream], wake: make(chan struct{}, 1), full: make(chan struct{}, 1), soon: make(chan struct{}, 1)}
 		b.committers[stream] = c
 		if !b.isClosing() {
 			b.wg.Go(c.run)
@@ -90,6 +96,9 @@ func (c *committer) add(j *job) error {
 	c.queue = append(c.queue, j)
 	c.size += len(j.msgs)
 	signal(c.wake)
+	if !j.later {
+		signal(c.soon)
+	}
 	if c.size >= maxBatch {
 		signal(c.full)
 	}
@@ -109,12 +118,7 @@ func (c *committer) run() {
 	defer timer.Stop()
 	for {
 		if loaded && c.linger > 0 {
-			timer.Reset(c.linger)
-			select {
-			case <-c.full:
-			case <-timer.C:
-			case <-c.b.closing:
-			}
+			c.collect(timer)
 		}
 		group := c.take()
 		if len(group) == 0 {
@@ -132,8 +136,29 @@ func (c *committer) run() {
 			}
 			continue
 		}
-		loaded = group[0].atomic || len(group) >= c.b.o.Crossing
+		// Who makes whole batches has collected already.
+		loaded = !group[0].atomic && len(group) >= c.b.o.Crossing
 		c.commit(group)
+	}
+}
+
+// collect waits for the group to grow: for the linger, and longer as long as
+// nobody waits for anything in it.
+func (c *committer) collect(timer *time.Timer) {
+	timer.Reset(c.linger)
+	select {
+	case <-c.full:
+		return
+	case <-timer.C:
+	case <-c.b.closing:
+		return
+	}
+	timer.Reset((patience - 1) * c.linger)
+	select {
+	case <-c.soon:
+	case <-c.full:
+	case <-timer.C:
+	case <-c.b.closing:
 	}
 }
 
@@ -144,9 +169,11 @@ func (c *committer) run() {
 func (c *committer) take() []*job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.full:
-	default:
+	for _, ch := range []chan struct{}{c.full, c.soon} {
+		select {
+		case <-ch:
+		default:
+		}
 	}
 	var (
 		group   []*job

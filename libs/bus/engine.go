@@ -23,6 +23,7 @@ type engine struct {
 	urgent  queue // lanes with a priority message
 	ready   queue // lanes whose first message may be handled
 	running int
+	after   int // handled, and their After runs
 	closed  bool
 	idle    chan struct{} // closed when closed and nothing runs
 
@@ -223,9 +224,7 @@ func (e *engine) work(l *lane, batch []In, pauses int) {
 		}
 		if l == nil {
 			e.running--
-			if e.closed && e.running == 0 {
-				close(e.idle)
-			}
+			e.rest()
 			e.dispatch() // a success may have made room for more than this one
 			e.mu.Unlock()
 			return
@@ -247,13 +246,41 @@ func (e *engine) settle(l *lane, v Verdict, pauses int) {
 		if e.probing && pauses == e.pauses {
 			e.probing = false
 		}
-		for _, it := range items {
-			delete(e.held, held{it.source, it.in.Seq})
-			e.done.put(it.source, l.key, it.in.Seq)
-			_ = e.sources[it.source].Ack(it.in) // if it is lost, the message comes again and is skipped
+		if v.After == nil {
+			e.acknowledge(l.key, items)
+		} else { // until then a copy that comes again finds them held
+			e.after++
+			go e.await(v.After, l.key, items)
 		}
 	}
 	e.schedule(l)
+}
+
+func (e *engine) acknowledge(key string, items []*item) {
+	for _, it := range items {
+		delete(e.held, held{it.source, it.in.Seq})
+		e.done.put(it.source, key, it.in.Seq)
+		_ = e.sources[it.source].Ack(it.in) // if it is lost, the message comes again and is skipped
+	}
+}
+
+// await acknowledges a batch once it may be.
+func (e *engine) await(after func(context.Context) error, key string, items []*item) {
+	err := after(e.ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil {
+		e.acknowledge(key, items)
+	}
+	e.after--
+	e.rest()
+}
+
+// rest tells drain when there is nothing left to wait for.
+func (e *engine) rest() {
+	if e.closed && e.running == 0 && e.after == 0 {
+		close(e.idle)
+	}
 }
 
 // putBack returns items to their place: before all others of their kind.
@@ -329,7 +356,7 @@ func (e *engine) drain(limit time.Duration) {
 			l.timer.Stop()
 		}
 	}
-	idle := e.running == 0
+	idle := e.running == 0 && e.after == 0
 	e.mu.Unlock()
 	defer e.cancel()
 	if idle {
@@ -353,7 +380,7 @@ func (e *engine) drain(limit time.Duration) {
 func (e *engine) stats() LaneStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := LaneStats{Keys: len(e.lanes), Running: e.running, Paused: time.Now().Before(e.pausedUntil), Probing: e.probing}
+	s := LaneStats{Keys: len(e.lanes), Running: e.running, After: e.after, Paused: time.Now().Before(e.pausedUntil), Probing: e.probing}
 	for _, l := range e.lanes {
 		s.Queued += len(l.items)
 		if l.timer != nil {

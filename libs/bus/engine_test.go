@@ -262,3 +262,43 @@ func TestMatches(t *testing.T) {
 		}
 	}
 }
+
+// A key goes on while the record of its last batch becomes durable; nothing is
+// acknowledged, and nothing handled twice, before that.
+func TestAfterIsWaitedForBeforeTheAcknowledgement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		durable := map[uint64]chan error{1: make(chan error, 1), 2: make(chan error, 1), 3: make(chan error, 1)}
+		var handled []uint64
+		_, stop := run(t, LaneOptions{Handle: func(_ context.Context, batch []In, _ int) Verdict {
+			seq := batch[0].Seq
+			handled = append(handled, seq)
+			return Verdict{After: func(ctx context.Context) error {
+				select {
+				case err := <-durable[seq]:
+					return err
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}}
+		}}, s)
+		s.give("a", 1, 2)
+		synctest.Wait()
+		equal(t, "handled", handled, []uint64{1, 2})
+		equal(t, "acknowledged", s.acks, []uint64{})
+		s.give("a", 1) // the server sends it again
+		synctest.Wait()
+		equal(t, "handled", handled, []uint64{1, 2})
+		durable[1] <- nil
+		synctest.Wait()
+		equal(t, "acknowledged", s.acks, []uint64{1})
+		s.give("a", 3)
+		synctest.Wait()
+		time.AfterFunc(time.Second, func() {
+			durable[2] <- nil
+			durable[3] <- errors.New("could not be stored")
+		})
+		stop() // waits for both
+		equal(t, "acknowledged", s.acks, []uint64{1, 2})
+	})
+}

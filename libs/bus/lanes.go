@@ -17,6 +17,11 @@ type Verdict struct {
 	Retry time.Duration
 	// Done is the zero Verdict in a word; it wins over Retry.
 	Done bool
+	// After, if set, is waited for before the batch is acknowledged, while the
+	// key goes on: for a handler whose record of what it did becomes durable
+	// later. After an error the batch is not acknowledged and comes again with
+	// the next run.
+	After func(context.Context) error
 }
 
 // LaneOptions say how lanes work.
@@ -40,6 +45,7 @@ type LaneStats struct {
 	Queued  int // messages that wait, for a handler or for their retry
 	Waiting int // keys that wait for a retry
 	Running int // handlers at work
+	After   int // batches that were handled and not yet acknowledged
 	Paused  bool
 	Probing bool
 }

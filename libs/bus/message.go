@@ -37,6 +37,10 @@ type Out struct {
 	// that of the caller's context. The messages of one batch differ in it.
 	Traceparent string
 
+	// Later says that nobody waits for it: under load it may be collected for
+	// longer, since larger groups cost less.
+	Later bool
+
 	// At and Target schedule: the message is kept and a copy of it published on
 	// Target, a subject of the same stream, at that time (up to 250 ms late).
 	// One schedule per subject; a new one replaces it, purging cancels it.

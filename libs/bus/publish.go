@@ -39,7 +39,7 @@ func (b *Bus) PublishAsync(ctx context.Context, stream string, m Out) (*Future, 
 		return nil, err
 	}
 	if b.o.Durability == Fsync {
-		j := &job{msgs: []*nats.Msg{msg}, done: make(chan struct{})}
+		j := &job{msgs: []*nats.Msg{msg}, later: m.Later, done: make(chan struct{})}
 		if m.ExpectOn != "" {
 			j.filter = m.ExpectOn
 		}

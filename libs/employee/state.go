@@ -140,10 +140,11 @@ func DecodeState(head, basic, restricted []byte) (*State, error) {
 // delivery reads for every change. The parts must be JSON that Encode wrote;
 // they were sealed by us, so they are not validated again.
 func DecodeFields(head, basic, restricted []byte) (*State, error) {
-	s := &State{Fields: make(Flat, 48)}
-	if err := json.Unmarshal(head, &s.Head); err != nil {
-		return nil, fmt.Errorf("head of an employee: %w", err)
+	h, err := ReadHead(head)
+	if err != nil {
+		return nil, err
 	}
+	s := &State{Head: h, Fields: make(Flat, 48)}
 	if basic != nil {
 		s.Said = gjson.GetBytes(basic, "said").String()
 	}

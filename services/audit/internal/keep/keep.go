@@ -54,6 +54,13 @@ type Keeper struct {
 	committed func(stream string) error // tests let the process die between commit and acknowledgement
 }
 
+// A batch of so many messages shows load: then the next one is gathered for so
+// many times longer.
+const (
+	loaded   = 32
+	patience = 10
+)
+
 // How long to wait before trying again what cannot be done now: the database
 // is away, the stream is not made yet.
 const (
@@ -116,8 +123,9 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 		return err
 	}
 	defer feed.Close()
+	within := k.o.Within
 	for {
-		ins, err := feed.NextBatch(ctx, k.o.Batch, k.o.Within)
+		ins, err := feed.NextBatch(ctx, k.o.Batch, within)
 		if errors.Is(err, bus.ErrReset) {
 			continue // what was gathered comes again
 		}
@@ -126,6 +134,11 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 		}
 		if err := k.keep(ctx, feed, stream, ins); err != nil {
 			return err
+		}
+		// Under load fewer and larger transactions leave the disk to the streams.
+		within = k.o.Within
+		if len(ins) >= loaded {
+			within *= patience
 		}
 	}
 }

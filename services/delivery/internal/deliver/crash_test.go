@@ -422,3 +422,42 @@ func TestEndedBeforeItBegan(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// TestAnOutcomeThatIsRecordedLater: a target that takes repeats gets the next
+// change before the record of the last is durable. The broker going away in
+// between loses no record, and the last one is still the memory.
+func TestAnOutcomeThatIsRecordedLater(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind, w.vendor.effects.Idempotent = config.KindEvent, true
+	var r *running
+	started, back := make(chan struct{}), make(chan error, 1)
+	w.vendor.after = func(_ context.Context, _ connector.Delivery, n int) error {
+		if n == 1 {
+			<-started
+			go func() { back <- w.srv.Restart() }()
+			for r.bus.Connected() {
+				time.Sleep(time.Millisecond) // the broker's going is what is waited for
+			}
+		}
+		return nil
+	}
+	w.named("emp1", 1, "Ada")
+	w.named("emp1", 2, "Grace")
+	w.named("emp1", 3, "Edsger")
+	r = w.start()
+	close(started)
+	if err := <-back; err != nil {
+		t.Fatal(err)
+	}
+	w.caughtUp()
+	applied := map[string]bool{}
+	for _, o := range w.outcomes("emp1") {
+		applied[o] = true
+	}
+	if !applied["1 applied"] || !applied["2 applied"] || !applied["3 applied"] {
+		t.Errorf("records %v", w.outcomes("emp1"))
+	}
+	if last := w.last("emp1"); last.Done != 3 {
+		t.Errorf("the memory stands at %d, want 3", last.Done)
+	}
+}

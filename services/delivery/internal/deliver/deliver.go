@@ -12,7 +12,6 @@ package deliver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -159,24 +158,25 @@ func (d *Deliverer) Handle(ctx context.Context, batch []bus.In, attempt int) bus
 		}
 		in = newest
 	}
-	m, err := d.attempt(ctx, in)
+	m, durable, err := d.attempt(ctx, in)
 	v, _ := d.verdict(ctx, try{id: id, in: in, m: m, attempt: attempt}, err)
+	v.After = durable
 	return v
 }
 
 // attempt is one delivery from the state to its outcome. It returns nil when
 // nothing more is to be done for this version, and what a further record about
-// it repeats.
-func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, err error) {
+// it repeats. The outcome is durable when it returns, or else when durable does.
+func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, durable func(context.Context) error, err error) {
 	id := topology.Last(in.Subject)
 	mem, err := d.recollect(ctx, id)
 	if err != nil {
-		return m, err
+		return m, nil, err
 	}
 	h, err := headOf(in)
 	m = d.begin(mem, id, in, h)
 	if err != nil || h.Version <= mem.Done {
-		return m, err
+		return m, nil, err
 	}
 	var links []trace.Link
 	if sc := trace.SpanContextFromContext(telemetry.Extract(ctx, mem.Trace)); m.Attempt > 1 && sc.IsValid() {
@@ -195,13 +195,13 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 
 	if mem.Outcome == record.OutcomeIntended {
 		if err := d.interrupted(ctx, mem); err != nil {
-			return m, err
+			return m, nil, err
 		}
 		m.Uncertain = mem.Uncertain
 	}
 	j := &job{mem: &m, event: d.event, begun: time.Now()}
 	if ok, err := d.prepare(ctx, j, in, h); err != nil || !ok {
-		return m, err
+		return m, nil, err
 	}
 	switch { // m is what j changes: it is given back as it is after that
 	case j.held:
@@ -214,7 +214,7 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 	default:
 		err = d.write(ctx, j)
 	}
-	return m, err
+	return m, j.durable, err
 }
 
 // begin is the record of a new attempt: what is known about the employee at
@@ -236,7 +236,7 @@ func headOf(in bus.In) (employee.Head, error) {
 	var h employee.Head
 	raw, err := seal.Head(in.Event.Data())
 	if err == nil {
-		err = json.Unmarshal(raw, &h)
+		h, err = employee.ReadHead(raw)
 	}
 	if err != nil {
 		return h, fault.New(fault.Record, "head", "the head of an employee's message cannot be read")

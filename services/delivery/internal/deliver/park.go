@@ -183,7 +183,12 @@ func (d *Deliverer) due(ctx context.Context, id string) bus.Verdict {
 	stop := errors.New("not settled")
 	err := d.waiting(ctx, id, func(in bus.In) error {
 		s, _ := d.parking.get(id)
-		m, err := d.attempt(ctx, in)
+		m, durable, err := d.attempt(ctx, in)
+		if durable != nil { // what is parked may go only after it
+			if err := durable(ctx); err != nil {
+				return err
+			}
+		}
 		v, settled := d.verdict(ctx, try{id: id, in: in, m: m, attempt: laneAttempts, spot: &s}, err)
 		if !settled {
 			end = v

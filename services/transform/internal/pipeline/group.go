@@ -38,6 +38,8 @@ type group struct {
 	acks   []bus.In
 	begun  time.Time
 	claims map[string]bool
+
+	sealing errgroup.Group
 }
 
 // empty tells whether there is nothing to do. A record that waited brings no
@@ -51,35 +53,35 @@ func (g *group) size() int { return len(g.items) }
 func (g *group) add(i *item) {
 	if g.claims == nil {
 		g.claims, g.begun = map[string]bool{}, time.Now()
+		g.sealing.SetLimit(sealers)
 	}
 	g.items = append(g.items, i)
 	g.claims["said."+i.statement] = true
 	if len(i.people) > 0 {
 		g.claims["employee."+i.employee] = true
 	}
+	g.seal(i)
 }
 
 // sealers is how many items are encoded and sealed at a time. The first message
 // of a person makes keys, which waits for the bus, not for a core.
 const sealers = 32
 
-// pack encodes and seals what was staged. It runs beside the sequencer, which
-// does not touch a staged state again.
-func (g *group) pack() error {
-	var all errgroup.Group
-	all.SetLimit(sealers)
-	for _, i := range g.items {
-		all.Go(func() error {
-			for _, seal := range i.seal {
-				if err := seal(); err != nil {
-					return err
-				}
+// seal encodes and seals an item beside the sequencer, which does not touch a
+// staged state again.
+func (g *group) seal(i *item) {
+	g.sealing.Go(func() error {
+		for _, seal := range i.seal {
+			if err := seal(); err != nil {
+				return err
 			}
-			return nil
-		})
-	}
-	return all.Wait()
+		}
+		return nil
+	})
 }
+
+// pack waits until everything that was staged is sealed.
+func (g *group) pack() error { return g.sealing.Wait() }
 
 // touches tells whether the group already writes one of the subjects.
 func (g *group) touches(statement, employee string) bool {

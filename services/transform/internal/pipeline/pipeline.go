@@ -59,6 +59,7 @@ type Pipeline struct {
 	ix        *index
 	waiting   map[string]waiting // by `<source>.<token>`
 	group     *group
+	aside     aside
 	limit     int     // changes per commit; halved after a refusal until the culprit is alone
 	refused   refusal // of the record that was refused alone last
 }
@@ -102,7 +103,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // session loads the index and follows RAW until something fails. It leaves
 // nothing running: the next session reads what this one has committed.
 func (p *Pipeline) session(ctx context.Context) error {
-	p.ix, p.waiting, p.group = newIndex(), map[string]waiting{}, &group{}
+	p.ix, p.waiting, p.group, p.aside = newIndex(), map[string]waiting{}, &group{}, aside{}
 	p.states.Purge()
 	if err := p.ix.load(ctx, p.Bus, func(st record.Statement, token string) { p.await(ctx, st, token) }); err != nil {
 		return err
@@ -118,7 +119,10 @@ func (p *Pipeline) session(ctx context.Context) error {
 	defer f.wait()
 	defer stop()
 	c := &committer{p: p, feed: feed, done: make(chan error, 1)}
-	defer c.wait()
+	defer func() {
+		_ = p.group.pack() // what was collected and is not committed comes again
+		c.wait()
+	}()
 	return p.follow(ctx, c, f)
 }
 
@@ -173,11 +177,16 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 	defer tick.Stop()
 	var linger <-chan time.Time
 	for {
-		if linger == nil && c.idle() && len(f.out) == 0 {
+		if c.inflight == nil && p.group.empty() && len(p.aside.list) > 0 {
+			if err := p.goOn(ctx, c); err != nil {
+				return err
+			}
+		}
+		if linger == nil && c.idle() && (len(f.out) == 0 || len(p.aside.list) > 0) {
 			if c.batched && p.group.size() < p.limit {
 				linger = time.After(groupLinger - min(groupLinger, time.Since(p.group.begun)))
-			} else {
-				c.flush(ctx)
+			} else if err := p.flush(ctx, c); err != nil {
+				return err
 			}
 		}
 		select {
@@ -189,7 +198,9 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 			}
 		case <-linger:
 			linger = nil
-			c.flush(ctx)
+			if err := p.flush(ctx, c); err != nil {
+				return err
+			}
 		case <-tick.C:
 			for _, over := range p.over() {
 				if err := p.resume(ctx, c, over); err != nil {
@@ -207,18 +218,23 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 	}
 }
 
-// take processes one record once the group is free for it.
+// take processes one record, or sets it aside when a commit must come first.
 func (p *Pipeline) take(ctx context.Context, c *committer, w *work) error {
-	if p.group.size() >= p.limit || p.group.touches(w.key(), p.whose(w)) || p.reads(w) && c.inflight.touches(w.key(), "") {
-		if err := c.drain(ctx); err != nil {
+	id := p.whose(w)
+	switch busy := p.busy(c, w, id); {
+	case !p.known(w) && (busy || len(p.aside.list) > 0), len(p.aside.list) >= asideLimit, p.group.size() >= p.limit:
+		if err := p.settle(ctx, c); err != nil {
 			return err
 		}
+	case busy:
+		p.aside.add(w, id)
+		return nil
 	}
 	if err := p.process(ctx, w); err != nil {
 		return err
 	}
 	if p.group.size() >= p.limit {
-		c.flush(ctx)
+		return p.flush(ctx, c)
 	}
 	return nil
 }

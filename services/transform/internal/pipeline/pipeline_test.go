@@ -299,3 +299,43 @@ func TestOrder_LateIsNotBelievedAndAudited(t *testing.T) {
 		t.Errorf("audited = %+v, %v", st, err)
 	}
 }
+
+// Somebody about whom much is said waits for one commit after the other; the
+// others, also those said later, do not wait with them.
+func TestABusyPersonHoldsNobodyUp(t *testing.T) {
+	const times, others = 40, 60
+	w := newWorld(t)
+	key := func(n int) string { return "o" + strconv.Itoa(n) }
+	w.say(said{source: "ats", key: "busy", id: "0", version: seq("1"), body: says{"given": "A"}})
+	for n := range others {
+		w.say(said{source: "ats", key: key(n), id: "0", version: seq("1"), body: says{"given": "A"}})
+	}
+	w.works()
+	for v := range times {
+		w.say(said{source: "ats", key: "busy", id: strconv.Itoa(v + 1), version: seq(strconv.Itoa(v + 2)), body: says{"given": "B" + strconv.Itoa(v)}})
+	}
+	for n := range others {
+		w.say(said{source: "ats", key: key(n), id: "1", version: seq("2"), body: says{"given": "B"}})
+	}
+	w.works()
+	busy := w.history(w.id("ats", "busy"))
+	if len(busy) != times+1 {
+		t.Fatalf("%d versions of the busy one, want %d", len(busy), times+1)
+	}
+	w.expect(w.id("ats", "busy"), employee.Flat{"name.given": "B" + strconv.Itoa(times-1)})
+	last := busy[len(busy)-1].in.Seq
+	for n := range others {
+		h := w.history(w.id("ats", key(n)))
+		if len(h) != 2 || h[1].in.Seq > last {
+			t.Errorf("%s has %d versions and waited for the busy one", key(n), len(h))
+		}
+	}
+	// Somebody new may be anybody: they wait until all before them are settled.
+	w.say(said{source: "ats", key: "busy", id: "x", version: seq("900"), body: says{"number": "77"}})
+	w.say(said{source: "ats", key: "busy", id: "y", version: seq("901"), body: says{"number": "78"}})
+	w.say(said{source: "hris", key: "h", id: "0", version: seq("1"), body: says{"number": "78"}})
+	w.works()
+	if got, want := w.statement("hris", "h").Employee, w.id("ats", "busy"); got != want {
+		t.Errorf("who came with the new number is %s, want %s", got, want)
+	}
+}

@@ -59,7 +59,7 @@ func (p *Pipeline) over() []waiting {
 
 // resume gives what a key said while it waited to the stages.
 func (p *Pipeline) resume(ctx context.Context, c *committer, key waiting) error {
-	if err := c.drain(ctx); err != nil { // its statement is read back
+	if err := p.settle(ctx, c); err != nil { // its statement is read back
 		return err
 	}
 	w := &work{source: key.source, token: key.token, waited: true}
