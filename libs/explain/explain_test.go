@@ -413,6 +413,9 @@ func TestEveryTarget(t *testing.T) {
 		c := company(t, name)
 		for _, target := range c.TargetNames() {
 			t.Run(name+"/"+target, func(t *testing.T) {
+				if pay, _ := who["compensation"].(employee.Tree); target == "gusto" {
+					pay["currency"], pay["period"] = "USD", "year" // it pays in nothing else
+				}
 				got, err := explain.Target(t.Context(), c, target, explain.Want{Employee: who, Now: now, Getenv: none})
 				if err != nil {
 					t.Fatal(err)
@@ -465,4 +468,23 @@ func FuzzReadHeaders(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// A vendor that does not speak HTTP shows what it would have written, after
+// what was delivered before.
+func TestTargetBehindADoor(t *testing.T) {
+	who := person(t, map[string]any{"login": "zofia@acme.example", "firstName": "Zofia", "lastName": "Ł", "employeeNumber": "17", "title": "T", "department": "D"}, "active")
+	c := company(t, "all")
+	made, err := explain.Target(t.Context(), c, "ldap", explain.Want{Employee: who, Now: now, Getenv: none})
+	if err != nil || len(made.Requests) == 0 || made.Requests[0].Method != "create" || !strings.HasPrefix(made.Requests[0].URL, "ldaps://ldap.all.example/") {
+		t.Fatalf("a joiner: %+v, %v", made, err)
+	}
+	moved := person(t, map[string]any{"login": "zofia@acme.example", "firstName": "Zofia", "lastName": "Ł", "employeeNumber": "17", "title": "Head of T", "department": "D"}, "active")
+	got, err := explain.Target(t.Context(), c, "ldap", explain.Want{Employee: moved, Before: &explain.Before{Employee: who}, Now: now, Getenv: none})
+	if err != nil || len(got.Requests) != 1 || got.Requests[0].Method != "update" {
+		t.Fatalf("a mover: %+v, %v", got, err)
+	}
+	if b, _ := json.Marshal(got.Requests); !strings.Contains(string(b), "Head of T") || strings.Contains(string(b), "zofia@acme") {
+		t.Errorf("more or less than the change is sent: %s", b)
+	}
 }

@@ -22,6 +22,7 @@ import (
 // something and answers it. With refs it answers as one who knows the person;
 // without, the connector's own fake answers, which knows nobody.
 type recorder struct {
+	options  fake.Options
 	fake     http.Handler // nil: there is none
 	prefix   string       // path of the base URL, which the fake does not have
 	refs     connector.Refs
@@ -46,8 +47,9 @@ func newRecorder(to *config.Target, a connector.Account, refs connector.Refs, no
 	if u, err := url.Parse(a.BaseURL); err == nil {
 		r.prefix = u.Path
 	}
+	r.options = fake.Options{Now: func() time.Time { return now }, Settings: settings}
 	if to.Type.Fake != nil && len(refs) == 0 {
-		r.fake = to.Type.Fake(fake.Options{Now: func() time.Time { return now }, Settings: settings})
+		r.fake = to.Type.Fake(r.options)
 	}
 	return r
 }

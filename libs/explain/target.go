@@ -265,6 +265,12 @@ func (j *job) apply(ctx context.Context, d connector.Delivery) error {
 	r := newRecorder(j.to, built, d.Refs, j.now)
 	built.Transport, built.Team, built.Log = r, r, slog.New(slog.DiscardHandler)
 	built.Now = func() time.Time { return j.now }
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	atDoor := openDoor(ctx, j.to, r.options, &built)
+	if atDoor != nil {
+		defer atDoor.close()
+	}
 	sink, err := j.to.Type.Sink(built)
 	if err != nil {
 		return fmt.Errorf("%w: target %s: %w", ErrInput, j.to.Name, err)
@@ -275,10 +281,23 @@ func (j *job) apply(ctx context.Context, d connector.Delivery) error {
 		j.out.flag(FlagUnchanged)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	receipt, err := sink.Apply(ctx, d, func(context.Context, connector.Refs) error { return nil })
-	j.out.Requests = r.requests
+	saved := func(context.Context, connector.Refs) error { return nil }
+	if atDoor != nil && j.Before != nil {
+		// The fake knows nobody: first it is brought to what was delivered last.
+		earlier := d
+		earlier.Version, earlier.Previous, earlier.Body, earlier.Before, earlier.Refs = 1, 0, d.Before, nil, nil
+		earlier.Status = text(j.before, "employment.status")
+		receipt, err := sink.Apply(ctx, earlier, saved)
+		if err != nil {
+			return fmt.Errorf("target %s: bring it to the state before: %w", j.to.Name, err)
+		}
+		d.Refs = receipt.Refs
+		atDoor.begin()
+	}
+	receipt, err := sink.Apply(ctx, d, saved)
+	if j.out.Requests = r.requests; atDoor != nil {
+		j.out.Requests = atDoor.requests(r.mask)
+	}
 	if f := fault.Of(err); f != nil && f.Class == fault.Record {
 		return j.dead(err)
 	} else if f != nil && f.Class != fault.Done {

@@ -449,6 +449,12 @@ func TestAnOutcomeThatIsRecordedLater(t *testing.T) {
 	if err := <-back; err != nil {
 		t.Fatal(err)
 	}
+	w.eventually(func() string {
+		if !w.bus.Connected() {
+			return "the broker is not back"
+		}
+		return ""
+	})
 	w.caughtUp()
 	applied := map[string]bool{}
 	for _, o := range w.outcomes("emp1") {
