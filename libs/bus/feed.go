@@ -34,6 +34,8 @@ type Feed struct {
 	b *Bus
 	o FeedOptions
 
+	ackAll bool // an acknowledgement stands for all before it
+
 	ch      chan *nats.Msg
 	sub     *nats.Subscription
 	epoch   uint64          // the connection it was started on
@@ -59,10 +61,11 @@ func (b *Bus) Feed(ctx context.Context, o FeedOptions) (*Feed, error) {
 	if o.MaxWait < 2*o.Heartbeat {
 		return nil, fmt.Errorf("feed %s on %s: MaxWait below two heartbeats", o.Durable, o.Stream)
 	}
-	if _, err := b.consumerInfo(ctx, o.Stream, o.Durable); err != nil {
+	info, err := b.consumerInfo(ctx, o.Stream, o.Durable)
+	if err != nil {
 		return nil, fmt.Errorf("feed %s on %s: %w", o.Durable, o.Stream, err)
 	}
-	return &Feed{b: b, o: o}, nil
+	return &Feed{b: b, o: o, ackAll: info.Config.AckPolicy == jetstream.AckAllPolicy}, nil
 }
 
 // Next gives the next message; it waits for one. ErrReset says, once for each
@@ -305,7 +308,14 @@ func (f *Feed) Close() { f.unsubscribe() }
 
 // Ack acknowledges messages, each alone. An acknowledgement is sent without
 // waiting; a crash of the server can forget it, then the message comes again.
-func (f *Feed) Ack(ins ...In) error { return f.respond("+ACK", ins) }
+// For a consumer that was planned with AckAll the last one stands for all
+// before it.
+func (f *Feed) Ack(ins ...In) error {
+	if f.ackAll && len(ins) > 1 {
+		ins = ins[len(ins)-1:]
+	}
+	return f.respond("+ACK", ins)
+}
 
 // Working tells the server that messages are being worked on, which starts
 // their time for an acknowledgement anew.

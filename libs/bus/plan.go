@@ -42,13 +42,15 @@ type StreamPlan struct {
 	Consumers []ConsumerPlan
 }
 
-// ConsumerPlan is one durable pull consumer. Each message is acknowledged alone:
-// with one acknowledgement for all before it, a message that is replaced on its
-// subject while it is under way would count as acknowledged, and so would all
-// before it, which nobody has seen.
+// ConsumerPlan is one durable pull consumer.
 type ConsumerPlan struct {
 	Name    string
 	Filters []string
+	// AckAll: an acknowledgement includes all messages before it. Only where no
+	// message goes before it was acknowledged: one that is replaced on its
+	// subject while it is under way counts as acknowledged, and with AckAll so
+	// would all before it, which nobody has seen.
+	AckAll bool
 }
 
 // AckWait is how long a delivered message may stay unacknowledged before it
@@ -114,7 +116,7 @@ func PlanFor(n Names) Plan {
 		switch s := &plan.Streams[i]; s.Name {
 		case topology.Hints, topology.Keys, topology.Config:
 		default:
-			s.Consumers = append(s.Consumers, ConsumerPlan{Name: topology.AuditAll, Filters: s.Subjects})
+			s.Consumers = append(s.Consumers, ConsumerPlan{Name: topology.AuditAll, Filters: s.Subjects, AckAll: !s.replaces()})
 		}
 	}
 	return plan
@@ -144,6 +146,10 @@ func Ensure(ctx context.Context, admin *Bus, p Plan) error {
 	}
 	return nil
 }
+
+// replaces tells whether a message may go before its consumers have
+// acknowledged it, because a newer one takes its place or somebody purges.
+func (s StreamPlan) replaces() bool { return s.Rollup || s.OnePerSubject || s.Schedules || s.Deletable }
 
 func (s StreamPlan) config(replicas int) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
@@ -180,6 +186,9 @@ func (c ConsumerPlan) config() jetstream.ConsumerConfig {
 		AckWait:       AckWait,
 		MaxDeliver:    -1, // never skipped by the server
 		MaxAckPending: MaxAckPending,
+	}
+	if c.AckAll {
+		config.AckPolicy = jetstream.AckAllPolicy
 	}
 	if len(c.Filters) == 1 {
 		config.FilterSubject = c.Filters[0]

@@ -180,7 +180,11 @@ func TestStateComesBack(t *testing.T) {
 	if strings.Contains(string(head)+string(basic), "1.00") || strings.Contains(string(head), "Zofia") {
 		t.Error("a value stands in a part where it does not belong")
 	}
-	got, err := DecodeState(head, basic, restricted)
+	h, err := ReadHead(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeState(h, basic, restricted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,10 +205,14 @@ func BenchmarkDecodeFields(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, decode := range map[string]func(_, _, _ []byte) (*State, error){"fields": DecodeFields, "whole": DecodeState} {
+	for name, decode := range map[string]func(Head, []byte, []byte) (*State, error){"fields": DecodeFields, "whole": DecodeState} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := decode(head, basic, restricted); err != nil {
+				h, err := ReadHead(head)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := decode(h, basic, restricted); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -98,10 +98,11 @@ func (s *State) Encode(custom CustomClasses) (head, basic, restricted []byte, er
 	return head, basic, restricted, err
 }
 
-// DecodeState puts a state together again from the parts that were opened. A
+// DecodeState puts a state together again from its head, see [ReadHead], and
+// the parts that were opened. A
 // nil restricted leaves those fields out.
-func DecodeState(head, basic, restricted []byte) (*State, error) {
-	s, err := DecodeFields(head, basic, restricted)
+func DecodeState(h Head, basic, restricted []byte) (*State, error) {
+	s, err := DecodeFields(h, basic, restricted)
 	if err != nil {
 		return nil, err
 	}
@@ -139,11 +140,7 @@ func DecodeState(head, basic, restricted []byte) (*State, error) {
 // DecodeFields is DecodeState without provenance and pending changes: what a
 // delivery reads for every change. The parts must be JSON that Encode wrote;
 // they were sealed by us, so they are not validated again.
-func DecodeFields(head, basic, restricted []byte) (*State, error) {
-	h, err := ReadHead(head)
-	if err != nil {
-		return nil, err
-	}
+func DecodeFields(h Head, basic, restricted []byte) (*State, error) {
 	s := &State{Head: h, Fields: make(Flat, 48)}
 	if basic != nil {
 		s.Said = gjson.GetBytes(basic, "said").String()

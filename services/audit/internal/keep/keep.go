@@ -1,6 +1,6 @@
 // Package keep follows the streams and keeps what they tell in the ledger.
 //
-//	stream ──► up to 2048 messages or 20 ms ──► one transaction ──► acknowledge each
+//	stream ──► up to 2048 messages or 20 ms ──► one transaction ──► acknowledge
 //
 // A message is acknowledged after its row was committed. What comes again after
 // a crash is recognised by its sequence, so every message has exactly one row.

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"strconv"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/event"
@@ -13,35 +16,57 @@ import (
 	"github.com/muster-hr/muster/libs/topology"
 )
 
-// head is what any clear head may say. Fields that a head uses differently are
+// head is what any clear head may say. A member that a head uses differently is
 // left empty, the rest is taken: a newer service may know more than we do, and
 // the head is kept whole beside.
 type head struct {
-	ID          string            `json:"id"`
-	Source      string            `json:"source"`
-	Employee    string            `json:"employee"`
-	Target      string            `json:"target"`
-	Integration string            `json:"integration"`
-	Event       string            `json:"event"`
-	Type        string            `json:"type"`
-	Version     json.RawMessage   `json:"version"` // a number, or {scale, value} of a source
-	Fields      []string          `json:"fields"`
-	Changed     []string          `json:"changed"`
-	Status      string            `json:"status"`
-	Outcome     string            `json:"outcome"`
-	Class       string            `json:"class"`
-	Reason      string            `json:"reason"`
-	Path        string            `json:"path"`
-	Rule        string            `json:"rule"`
-	Attempt     int               `json:"attempt"`
-	Attempts    int               `json:"attempts"`
-	Stage       string            `json:"stage"`
-	Purpose     string            `json:"purpose"`
-	LegalBasis  string            `json:"legal_basis"`
-	Processor   string            `json:"processor"`
-	Config      string            `json:"config"`
-	Actor       string            `json:"actor"`
-	Conflicts   []ledger.Conflict `json:"conflicts"`
+	text            map[string]string // members that are text, by name
+	version         int64             // 0 if it is the {scale, value} of a source
+	fields, changed []string
+	attempt         int
+	conflicts       []ledger.Conflict
+}
+
+// read goes through a head once. There are six for every record, so it does
+// without a general decoder. The head must be valid JSON.
+func read(raw []byte) head {
+	h := head{text: make(map[string]string, 24)}
+	gjson.ParseBytes(raw).ForEach(func(name, v gjson.Result) bool {
+		switch key := name.String(); key {
+		case "version":
+			if n, err := strconv.ParseInt(v.Raw, 10, 64); err == nil && v.Type == gjson.Number {
+				h.version = n
+			}
+		case "attempt", "attempts":
+			if v.Type == gjson.Number {
+				h.attempt = max(h.attempt, int(v.Int()))
+			}
+		case "fields":
+			h.fields = texts(v)
+		case "changed":
+			h.changed = texts(v)
+		case "conflicts":
+			_ = json.Unmarshal([]byte(v.Raw), &h.conflicts) // takes what fits
+		default:
+			if v.Type == gjson.String {
+				h.text[key] = v.String()
+			}
+		}
+		return true
+	})
+	return h
+}
+
+func texts(v gjson.Result) (out []string) {
+	if v.IsArray() {
+		v.ForEach(func(_, e gjson.Result) bool {
+			if e.Type == gjson.String {
+				out = append(out, e.String())
+			}
+			return true
+		})
+	}
+	return out
 }
 
 // Row is the record of a message. It never fails: a message that cannot be
@@ -63,8 +88,8 @@ func Row(in bus.In) ledger.Record {
 	fromSubject(&r)
 	var h head
 	raw, err := seal.Head(data)
-	if err == nil && len(bytes.TrimSpace(raw)) > 0 && bytes.TrimSpace(raw)[0] == '{' {
-		_ = json.Unmarshal(raw, &h) // takes what fits
+	if err == nil && len(bytes.TrimSpace(raw)) > 0 && bytes.TrimSpace(raw)[0] == '{' && gjson.ValidBytes(raw) {
+		h = read(raw)
 		r.Detail = bytes.Clone(raw)
 	} // else in the clear, for a team: its values are none of ours
 	fill(&r, h)
@@ -72,14 +97,14 @@ func Row(in bus.In) ledger.Record {
 }
 
 func fill(r *ledger.Record, h head) {
-	set(&r.Source, h.Source)
-	set(&r.Employee, h.Employee)
-	set(&r.Target, h.Target)
-	set(&r.Event, h.Event)
-	r.Integration, r.Fields, r.Outcome, r.Class, r.Reason = h.Integration, h.Fields, h.Outcome, h.Class, h.Reason
-	r.Path, r.Rule, r.Attempt, r.Stage = h.Path, h.Rule, max(h.Attempt, h.Attempts), h.Stage
-	r.Purpose, r.LegalBasis, r.Processor, r.Config, r.Actor = h.Purpose, h.LegalBasis, h.Processor, h.Config, h.Actor
-	_ = json.Unmarshal(h.Version, &r.Version) // a source's version stays in the head
+	set(&r.Source, h.text["source"])
+	set(&r.Employee, h.text["employee"])
+	set(&r.Target, h.text["target"])
+	set(&r.Event, h.text["event"])
+	r.Integration, r.Fields, r.Outcome, r.Class, r.Reason = h.text["integration"], h.fields, h.text["outcome"], h.text["class"], h.text["reason"]
+	r.Path, r.Rule, r.Attempt, r.Stage = h.text["path"], h.text["rule"], h.attempt, h.text["stage"]
+	r.Purpose, r.LegalBasis, r.Processor = h.text["purpose"], h.text["legal_basis"], h.text["processor"]
+	r.Config, r.Actor, r.Version = h.text["config"], h.text["actor"], h.version
 
 	switch {
 	case strings.HasPrefix(r.Type, "hr.employee."):
@@ -91,12 +116,12 @@ func fill(r *ledger.Record, h head) {
 			r.Kind = ledger.KindOther
 		}
 		r.Event = r.ID // what deliveries are about; the record that caused it stays in the head
-		r.Fields, r.Outcome = h.Changed, h.Status
+		r.Fields, r.Outcome = h.changed, h.text["status"]
 	case r.Type == event.RecordStatedV1:
-		r.Kind, r.Outcome, r.Conflicts = ledger.KindRecord, h.Status, h.Conflicts
+		r.Kind, r.Outcome, r.Conflicts = ledger.KindRecord, h.text["status"], h.conflicts
 	case r.Type == event.DeliveryIntendedV1 || r.Type == event.DeliveryCompletedV1:
-		r.Kind, r.Change = ledger.KindDelivery, h.Type
-		if h.Outcome == "held" {
+		r.Kind, r.Change = ledger.KindDelivery, h.text["type"]
+		if r.Outcome == "held" {
 			r.Kind = ledger.KindHeld
 		}
 	case r.Stream == topology.Decisions:

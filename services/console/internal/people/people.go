@@ -220,7 +220,11 @@ func (d *Directory) state(ctx context.Context, id string) (*employee.State, erro
 	if err != nil {
 		return nil, fmt.Errorf("state of an employee: %w", err)
 	}
-	st, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
+	h, err := employee.ReadHead(env.Head)
+	if err != nil {
+		return nil, err
+	}
+	st, err := employee.DecodeState(h, env.Basic, env.Restricted)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	if d.Target.Source != "" {
 		decode = employee.DecodeState // where each value came from matters
 	}
-	s, err := decode(env.Head, env.Basic, env.Restricted)
+	s, err := decode(h, env.Basic, env.Restricted)
 	if err != nil {
 		return false, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
 	}

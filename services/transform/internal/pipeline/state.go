@@ -60,7 +60,11 @@ func (p *Pipeline) load(ctx context.Context, id string) (*employee.State, error)
 	if err != nil {
 		return nil, err
 	}
-	s, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
+	h, err := employee.ReadHead(env.Head)
+	if err != nil {
+		return nil, err
+	}
+	s, err := employee.DecodeState(h, env.Basic, env.Restricted)
 	if err == nil {
 		p.states.Add(id, s)
 	}

@@ -333,7 +333,11 @@ func (w *world) history(id string) []entry {
 		if err != nil {
 			return err
 		}
-		s, err := employee.DecodeState(env.Head, env.Basic, env.Restricted)
+		h, err := employee.ReadHead(env.Head)
+		if err != nil {
+			return err
+		}
+		s, err := employee.DecodeState(h, env.Basic, env.Restricted)
 		if err != nil {
 			return err
 		}
