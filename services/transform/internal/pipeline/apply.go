@@ -154,7 +154,7 @@ func (p *Pipeline) stateInto(ctx context.Context, item *item, w *work, st *state
 	item.said = staged{ctx: ctx, rev: st.rev}
 	item.seal = append(item.seal, func() error {
 		msg, err := p.Codec.State(ctx, w.token, next)
-		item.said.out = bus.Out{Subject: msg.Subject, Event: msg.Event, Rollup: true}
+		item.said.out = bus.Out{Subject: msg.Subject, Event: msg.Event}
 		return err
 	})
 	st.employee, st.status, st.version, st.raw, st.seen, st.event = id, status, next.Version, w.in.Seq, next.Seen, w.id()
