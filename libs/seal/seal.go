@@ -64,7 +64,7 @@ var (
 // Options of a Sealer.
 type Options struct {
 	Off   bool // MUSTER_SEALING=off: parts travel in the clear
-	Cache int  // keys kept in memory, default 20000
+	Cache int  // keys kept in memory, default 8192
 }
 
 // Sealer seals and opens envelopes and makes the tokens that stand for
@@ -82,7 +82,7 @@ type Sealer struct {
 // key of its own, made by whoever comes first.
 func New(ctx context.Context, store Store, master Master, o Options) (*Sealer, error) {
 	if o.Cache <= 0 {
-		o.Cache = 20000
+		o.Cache = 8192
 	}
 	cache, err := lru.New[string, cipher.AEAD](o.Cache)
 	if err != nil {
