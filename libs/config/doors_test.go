@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,19 @@ func TestDoors(t *testing.T) {
 	}
 	if got := strings.Join(zeta.AllowPrivate, ","); got != "127.0.0.1:20001" {
 		t.Errorf("the dial guard lets through %s", got)
+	}
+	// What only a fake can say replaces what the file says of its vendor; a
+	// secret that is not configured stays so.
+	if got := alpha.Settings["pin"]; !slices.Equal(got.([]string), []string{"of the fake"}) {
+		t.Errorf("pinned is %v", got)
+	}
+	secrets, err := c.Secrets(nil, alpha, config.ForAPI)
+	if _, has := secrets["key"]; err != nil || has {
+		t.Errorf("secrets %v, %v", secrets, err)
+	}
+	alpha.Secrets["key"] = "env:KEY"
+	if secrets, err = c.Secrets(nil, alpha, config.ForAPI); err != nil || secrets["key"].Reveal() != "for the fake" || secrets["password"].Reveal() == "for the fake" {
+		t.Errorf("secrets %v, %v", secrets, err)
 	}
 	if got := c.Targets["iam"].BaseURL; got != "http://sandbox:8090/iam" {
 		t.Errorf("a fake that speaks HTTP is at %s", got)

@@ -46,7 +46,9 @@ func types() map[string]connector.Type {
 		},
 		"dir": { // speaks no HTTP: its fake has a door of its own
 			Source: source, Sink: sink, Fake: someFake, Schemes: []string{"ldaps", "ldap"},
-			Secrets:    map[string]connector.SecretUse{"password": {API: true}},
+			Secrets:    map[string]connector.SecretUse{"password": {API: true}, "key": {API: true, Optional: true}},
+			Settings:   map[string]connector.Setting{"pin": {Kind: connector.SettingList}},
+			Sandbox:    connector.Sandbox{Settings: map[string]any{"pin": []string{"of the fake"}}, Secrets: map[string]string{"key": "for the fake"}},
 			FromVendor: []byte(shippedSource), ToVendor: []byte(shippedTarget),
 		},
 		"iam": { // is written to, has an address and a mapping

@@ -38,6 +38,9 @@ func (c *Company) Secrets(getenv func(string) string, a *Account, use Use) (map[
 		ref, ok := a.Secrets[name]
 		if c.sandbox != "" && (ok || !u.Optional) { // others might switch to another way of logging in
 			out[name] = SandboxSecret(a.sandboxName, name)
+			if v, own := a.Type.Sandbox.Secrets[name]; own {
+				out[name] = secret.New(v)
+			}
 			continue
 		}
 		if !ok {
@@ -103,6 +106,9 @@ func (c *Company) toSandbox(a *Account, host string, doors map[string]string) {
 	}
 	if !slices.Contains(a.AllowPrivate, host) {
 		a.AllowPrivate = append(a.AllowPrivate, host)
+	}
+	for name, v := range a.Type.Sandbox.Settings {
+		a.Settings[name] = v
 	}
 }
 

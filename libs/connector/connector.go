@@ -116,9 +116,44 @@ type Cursor string
 
 // Page is one answer of a Source.
 type Page struct {
-	Records []Record // records or hints
-	Next    Cursor   // where to go on; stored before it is used
-	More    bool     // false: nothing more for now
+	Records  []Record   // records or hints
+	Next     Cursor     // where to go on; stored before it is used
+	More     bool       // false: nothing more for now
+	Frame    Frame      // the full read that the page belongs to; zero: none
+	Rejected []Rejected // what came and is no record, for a person to look at
+}
+
+// Frame says that a page belongs to a full read: one that lists everybody the
+// account knows. Absence is judged by full reads alone, and only by complete
+// ones; so who is not sure says partial. The zero value is a page of changes.
+//
+// A page that comes again after a crash has the same frame. A read that begins
+// while another has not ended replaces it: the other one has failed.
+type Frame struct {
+	Read  string // the same on all pages of a read and on no page of another, nothing personal; "" means no full read
+	Begin bool   // this page is the first
+	End   Ending // this page is the last, and how the read ended; "" means that pages follow
+}
+
+// Ending is how a full read ended.
+type Ending string
+
+// The endings.
+const (
+	Complete Ending = "complete" // everybody was listed, and every record of it is here
+	Partial  Ending = "partial"  // what is here is right, but somebody may be missing
+	Failed   Ending = "failed"   // it was given up
+)
+
+// Rejected is something that a source gave and that cannot be a record: a row
+// of a file, or a file. The poller keeps it as a dead letter. It holds no value
+// of a person but the key, which is sealed.
+type Rejected struct {
+	Key    string // the key that it would have had; "" if that cannot be told
+	ID     string // what a repeat of it has equal
+	Reason string // short and countable: "too_few_fields"
+	Path   string // where: "lines[4].birth_date"; "" for the whole
+	Rule   string // what it was part of, in a form that a person finds again: "sha256 8fddb5f515e3"
 }
 
 // Source pages through what changed after a cursor. Used by the poller.

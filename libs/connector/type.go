@@ -133,5 +133,14 @@ type Type struct {
 	FromVendor []byte // shipped mapping, record → canonical; nil if a company must write its own
 	ToVendor   []byte // shipped mapping, canonical → target
 
-	Fake func(fake.Options) fake.Vendor
+	Fake    func(fake.Options) fake.Vendor
+	Sandbox Sandbox // what an account has instead while it is pointed at the fake
+}
+
+// Sandbox replaces what an account says about one vendor and the fake cannot
+// know: the host key that is pinned, the form of a private key. Only what the
+// account has is replaced, a setting also where it has none.
+type Sandbox struct {
+	Settings map[string]any
+	Secrets  map[string]string // they open nothing but a fake
 }

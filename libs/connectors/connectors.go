@@ -6,6 +6,7 @@ package connectors
 import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connectors/bamboohr"
+	csvconn "github.com/muster-hr/muster/libs/connectors/csv"
 	"github.com/muster-hr/muster/libs/connectors/greenhouse"
 	"github.com/muster-hr/muster/libs/connectors/gusto"
 	httpconn "github.com/muster-hr/muster/libs/connectors/http"
@@ -13,12 +14,14 @@ import (
 	"github.com/muster-hr/muster/libs/connectors/moodle"
 	natsconn "github.com/muster-hr/muster/libs/connectors/nats"
 	"github.com/muster-hr/muster/libs/connectors/okta"
+	"github.com/muster-hr/muster/libs/connectors/scim"
 	"github.com/muster-hr/muster/libs/connectors/typeform"
 )
 
 // All is by the name that a source's or target's file says after `connector:`.
 var All = map[string]connector.Type{
 	"bamboohr":   bamboohr.Type,   // HRIS: source and target
+	"csv":        csvconn.Type,    // files over SFTP: source
 	"greenhouse": greenhouse.Type, // ATS: source
 	"gusto":      gusto.Type,      // payroll: source and target
 	"http":       httpconn.Type,   // any JSON API: source and target
@@ -26,5 +29,6 @@ var All = map[string]connector.Type{
 	"moodle":     moodle.Type,     // LMS: target
 	"nats":       natsconn.Type,   // a team's own stream: target
 	"okta":       okta.Type,       // identity: target
+	"scim":       scim.Type,       // any product that speaks SCIM 2.0: target
 	"typeform":   typeform.Type,   // survey: source
 }

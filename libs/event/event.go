@@ -31,8 +31,9 @@ const (
 	RecordStatedV1   = "hr.record.stated.v1"
 	RecordRejectedV1 = "hr.record.rejected.v1"
 	RecordHintedV1   = "hr.record.hinted.v1"
-	ReadBegunV1      = "hr.read.begun.v1"
-	ReadEndedV1      = "hr.read.ended.v1"
+	ReadBegunV1      = "hr.read.begun.v1" // a full read begins
+	ReadPagedV1      = "hr.read.paged.v1" // a page is durable, more may follow
+	ReadEndedV1      = "hr.read.ended.v1" // a full read has ended, and how
 
 	MatchReservedV1 = "hr.match.reserved.v1"
 	LeaverNotedV1   = "hr.leaver.noted.v1"

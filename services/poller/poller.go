@@ -37,7 +37,11 @@ func Run(ctx context.Context, host service.Host) error {
 	dead := svc.Counter("muster_dead", "Dead letters by stage.", "stage").WithLabelValues("map")
 	for _, name := range svc.Company.SourceNames() {
 		src := svc.Company.Sources[name]
-		if src.Paused || src.Type.Reader == nil || !src.Read {
+		reads, asks := src.Type.Reader != nil && src.Read, src.Type.Source != nil && src.Schedule > 0
+		if src.Type.Survey && !reads {
+			continue // answers are no records of people: they come by webhook alone so far
+		}
+		if src.Paused || !reads && !asks {
 			continue
 		}
 		account, err := svc.Company.Account(&src.Account, config.ForAPI, svc.Getenv)
@@ -51,15 +55,17 @@ func Run(ctx context.Context, host service.Host) error {
 			Bus: svc.Bus, Codec: record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name}, Company: svc.Company.Name, Config: svc.Company.Version,
 			Source: name, Schedule: src.Schedule, InFlight: inFlight, Clock: svc.Clock, Log: svc.Log, Tracer: svc.Tracer, Dead: dead.Inc,
 		}
-		if d.Reader, err = src.Type.Reader(account); err != nil {
-			return fmt.Errorf("%w: source %s: %w", service.ErrConfig, name, err)
+		if reads {
+			if d.Reader, err = src.Type.Reader(account); err != nil {
+				return fmt.Errorf("%w: source %s: %w", service.ErrConfig, name, err)
+			}
+			svc.Lag(topology.Hints, topology.PollerHints(name))
 		}
-		if src.Type.Source != nil {
+		if asks {
 			if d.Changes, err = src.Type.Source(account); err != nil {
 				return fmt.Errorf("%w: source %s: %w", service.ErrConfig, name, err)
 			}
 		}
-		svc.Lag(topology.Hints, topology.PollerHints(name))
 		pollers = append(pollers, poll.New(d))
 	}
 	return svc.Run(ctx, "MUSTER_POLLER_ADDR", nil, func(ctx context.Context) error {

@@ -24,6 +24,8 @@ import (
 	_ "embed"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/muster-hr/muster/libs/testkit/debian"
 )
 
 //go:embed slapd.conf.tmpl
@@ -59,7 +61,7 @@ const rootPassword = "root-of-a-test"
 // install, the test fails and names the command.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	path, err := program()
+	path, err := program.Path()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +137,7 @@ func (s *Server) start(t testing.TB, path, dir string, o Options) error {
 	log := &bytes.Buffer{}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, "-f", file, "-d", "0", "-h", "ldap://"+s.Address+" ldaps://"+s.Secure)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr = debian.DieWithParent()
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -94,6 +94,26 @@ func TestACreateCutOffIsLookedForBeforeAnother(t *testing.T) {
 	}
 }
 
+// Who was found is known from then on, also after a crash in the write that
+// follows: it may hide them from the search for a while.
+func TestWhoWasFoundIsRememberedBeforeTheWrite(t *testing.T) {
+	w := newWorld(t)
+	w.vendor.find = func(connector.Delivery) ([]connector.Found, error) { return sure("k7"), nil }
+	var during []record.Delivery
+	w.vendor.after = func(_ context.Context, d connector.Delivery, _ int) error {
+		for _, r := range w.records(d.ID) {
+			during = append(during, r.Delivery)
+		}
+		return nil
+	}
+	w.start()
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	if len(during) != 1 || during[0].Outcome != record.OutcomeIntended || during[0].Refs["id"] != "k7" || during[0].Uncertain.IsZero() {
+		t.Errorf("known during the write: %+v", during)
+	}
+}
+
 func TestFindComesBeforeEveryCreate(t *testing.T) {
 	t.Run("adopts who is there", func(t *testing.T) {
 		w := newWorld(t)

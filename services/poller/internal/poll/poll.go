@@ -29,7 +29,7 @@ type Deps struct {
 	Company  string
 	Config   string
 	Source   string
-	Reader   connector.Reader
+	Reader   connector.Reader // nil: one record cannot be read, and no hints come
 	Changes  connector.Source // nil: the vendor cannot say what changed
 	Schedule time.Duration    // between two sweeps; 0: none
 	InFlight int
@@ -51,13 +51,15 @@ func New(d Deps) *Poller { return &Poller{Deps: d, first: firstRetry} }
 
 // Run follows hints and the schedule until ctx ends.
 func (p *Poller) Run(ctx context.Context) error {
-	feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Hints, Durable: topology.PollerHints(p.Source)})
-	if err != nil {
-		return err
-	}
-	p.lanes = bus.NewLanes(bus.LaneOptions{Feeds: []*bus.Feed{feed}, InFlight: p.InFlight, Coalesce: true, Handle: p.handle})
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.lanes.Run(ctx) })
+	if p.Reader != nil {
+		feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Hints, Durable: topology.PollerHints(p.Source)})
+		if err != nil {
+			return err
+		}
+		p.lanes = bus.NewLanes(bus.LaneOptions{Feeds: []*bus.Feed{feed}, InFlight: p.InFlight, Coalesce: true, Handle: p.handle})
+		g.Go(func() error { return p.lanes.Run(ctx) })
+	}
 	if p.Changes != nil && p.Schedule > 0 {
 		g.Go(func() error { return p.sweep(ctx) })
 	}

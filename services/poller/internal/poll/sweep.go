@@ -2,29 +2,21 @@ package poll
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"hash/maphash"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
-	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
-
-// frame is the head of a message on hr.raw.<source>._read. The last one is the
-// memory of the sweep: its cursor is where the next begins.
-type frame struct {
-	Source  string           `json:"source"`
-	Cursor  connector.Cursor `json:"cursor"`
-	Records int              `json:"records"`
-	At      time.Time        `json:"at"`
-}
 
 // sweep asks on a schedule for what changed, so that a webhook that was never
 // sent is found. The schedule goes on over restarts: it counts from the last
@@ -53,15 +45,19 @@ func (p *Poller) sweep(ctx context.Context) error {
 }
 
 // untilNext is how long it is to the next sweep. An account that was never
-// asked begins its schedule now, and a frame remembers that.
+// asked begins its schedule now, and a frame remembers that. A sweep that was
+// cut off goes on at once.
 func (p *Poller) untilNext(ctx context.Context) (time.Duration, error) {
 	last, err := p.last(ctx)
 	if err != nil {
 		return 0, err
 	}
 	now := p.Clock.Now()
-	if last.At.IsZero() {
-		return p.Schedule, p.remember(ctx, frame{Source: p.Source, At: now})
+	switch {
+	case last.At.IsZero():
+		return p.Schedule, p.remember(ctx, event.ReadPagedV1, record.Read{Source: p.Source, At: now})
+	case last.More:
+		return 0, nil
 	}
 	return min(p.Schedule, max(0, last.At.Add(p.Schedule).Sub(now))), nil
 }
@@ -80,80 +76,142 @@ func (p *Poller) ask(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	at := last.Cursor
-	for more := true; more; {
-		page, err := p.Changes.Changes(ctx, at)
-		if err != nil {
-			return err
-		}
-		if page.More && page.Next == at {
-			return fault.New(fault.Transient, "cursor", "the vendor has more and does not say where to go on")
-		}
-		for _, rec := range page.Records {
-			if err := p.take(ctx, rec); err != nil {
-				return err
-			}
-		}
-		at, more = page.Next, page.More
-		if err := p.remember(ctx, frame{p.Source, at, len(page.Records), p.Clock.Now()}); err != nil {
+	for last.More = true; last.More; {
+		if last, err = p.page(ctx, last); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// page takes the page behind the last one, and gives what is remembered of it.
+func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error) {
+	page, err := p.Changes.Changes(ctx, last.Cursor)
+	if err != nil {
+		return last, err
+	}
+	if page.More && page.Next == last.Cursor {
+		return last, fault.New(fault.Transient, "cursor", "the vendor has more and does not say where to go on")
+	}
+	frame := page.Frame
+	now := record.Read{Source: p.Source, Read: frame.Read, Cursor: last.Cursor, More: true, At: p.Clock.Now()}
+	switch {
+	case frame.Read == "":
+	case frame.Begin:
+		if err := p.remember(ctx, event.ReadBegunV1, now); err != nil {
+			return last, err
+		}
+	case last.Read == frame.Read:
+		now.Total, now.Rejected = last.Total, last.Rejected
+	default:
+		return last, fault.New(fault.Transient, "frame", "the vendor goes on with a full read that never began")
+	}
+	lost, err := p.takeAll(ctx, page)
+	if err != nil {
+		return last, err
+	}
+	now.Cursor, now.More, now.Records, now.At = page.Next, page.More, len(page.Records), p.Clock.Now()
+	if frame.Read == "" {
+		return now, p.remember(ctx, event.ReadPagedV1, now)
+	}
+	now.Total, now.Rejected = now.Total+len(page.Records), now.Rejected+lost
+	if frame.End == "" {
+		return now, p.remember(ctx, event.ReadPagedV1, now)
+	}
+	if now.Outcome = frame.End; now.Outcome == connector.Complete && now.Rejected > 0 {
+		now.Outcome = connector.Partial // who was rejected is not in RAW, and has not left
+	}
+	return now, p.remember(ctx, event.ReadEndedV1, now)
+}
+
+// lanes of a page: so many of its records are made durable at once, which the
+// broker syncs together.
+const pageLanes = 64
+
+// takeAll makes a page durable, the records of one key in their order. lost
+// counts those that became dead letters.
+func (p *Poller) takeAll(ctx context.Context, page connector.Page) (lost int, err error) {
+	for _, r := range page.Rejected {
+		if err := p.reject(ctx, r); err != nil {
+			return 0, err
+		}
+	}
+	lanes := map[uint64][]connector.Record{}
+	seed := maphash.MakeSeed()
+	for _, r := range page.Records {
+		n := maphash.String(seed, r.Key) % pageLanes
+		lanes[n] = append(lanes[n], r)
+	}
+	var dead atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for _, lane := range lanes {
+		g.Go(func() error {
+			for _, r := range lane {
+				stored, err := p.take(ctx, r)
+				if err != nil {
+					return err
+				}
+				if !stored {
+					dead.Add(1)
+				}
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return int(dead.Load()) + len(page.Rejected), err
+}
+
+// reject keeps what is no record for a person to look at.
+func (p *Poller) reject(ctx context.Context, r connector.Rejected) error {
+	return p.bury(ctx, p.Codec.Token(p.Source, r.Key), record.DeadLetter{
+		Event: p.Codec.Sealer.Token("rejected", p.Source, r.ID), Attempts: 1, Key: r.Key,
+	}, &fault.Error{Class: fault.Record, Reason: r.Reason, Path: r.Path, Rule: r.Rule})
+}
+
 // take makes what a page holds durable. A record that cannot be packed becomes
-// a dead letter: it must not keep the others of its page from coming.
-func (p *Poller) take(ctx context.Context, rec connector.Record) error {
+// a dead letter, and false is returned: it must not keep the others of its page
+// from coming.
+func (p *Poller) take(ctx context.Context, rec connector.Record) (stored bool, err error) {
 	now := p.Clock.Now()
 	switch rec.Kind {
 	case connector.KindRecord:
 		err := p.store(ctx, rec, now)
 		if f := fault.Of(err); f != nil && f.Class == fault.Record {
-			return p.bury(ctx, p.Codec.Token(p.Source, rec.Key), record.DeadLetter{
+			return false, p.bury(ctx, p.Codec.Token(p.Source, rec.Key), record.DeadLetter{
 				Event: p.Codec.Sealer.Token("record", p.Source, rec.Key, rec.ID), Attempts: 1, Key: rec.Key,
 			}, f)
 		}
-		return err
+		return true, err
 	case connector.KindHint:
 		msg, err := p.Codec.Ask(ctx, p.Source, rec, now)
 		if err != nil {
-			return err
+			return false, err
 		}
 		_, err = p.Bus.Publish(ctx, topology.Hints, bus.Out{Subject: msg.Subject, Event: msg.Event})
-		return err
+		return true, err
 	case connector.KindPing, connector.KindIgnored:
 	}
-	return nil
+	return true, nil
 }
 
 // last is the newest frame; the zero one if there is none.
-func (p *Poller) last(ctx context.Context) (f frame, err error) {
+func (p *Poller) last(ctx context.Context) (record.Read, error) {
 	in, err := p.Bus.Last(ctx, topology.Raw, topology.RawReads(p.Source))
 	if errors.Is(err, bus.ErrNotFound) {
-		return frame{}, nil
+		return record.Read{Source: p.Source}, nil
 	}
 	if err != nil {
-		return frame{}, err
+		return record.Read{}, err
 	}
-	head, err := seal.Head(in.Event.Data())
-	if err != nil {
-		return frame{}, err
-	}
-	err = json.Unmarshal(head, &f)
-	return f, err
+	return p.Codec.OpenFrame(in.Event)
 }
 
-func (p *Poller) remember(ctx context.Context, f frame) error {
-	head, err := json.Marshal(f)
+func (p *Poller) remember(ctx context.Context, typ string, r record.Read) error {
+	msg, err := p.Codec.Frame(ctx, typ, r)
 	if err != nil {
 		return err
 	}
-	data, err := p.Codec.Sealer.Seal(ctx, "", "", seal.Envelope{Head: head}) // nothing to seal: no key is fetched
-	if err != nil {
-		return err
-	}
-	id := p.Codec.Sealer.Token("read", p.Source, string(f.Cursor), f.At.String())
-	_, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: topology.RawReads(p.Source), Event: event.New(id, "/muster/"+p.Company+"/poller", event.ReadEndedV1, data)})
+	_, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event})
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
-	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/testkit"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -66,15 +66,11 @@ func rec(key, id string) connector.Record {
 }
 
 // frames are the poller's memory in RAW, oldest first.
-func (w *world) frames() (all []frame) {
+func (w *world) frames() (all []record.Read) {
 	w.t.Helper()
 	for _, in := range w.stored(topology.Raw, topology.RawReads("hr")) {
-		head, err := seal.Head(in.Event.Data())
+		f, err := w.codec.OpenFrame(in.Event)
 		if err != nil {
-			w.t.Fatal(err)
-		}
-		var f frame
-		if err := json.Unmarshal(head, &f); err != nil {
 			w.t.Fatal(err)
 		}
 		all = append(all, f)
@@ -142,7 +138,7 @@ func TestCrashBetweenPageAndCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range page.Records {
-			if err := p.take(t.Context(), r); err != nil {
+			if _, err := p.take(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 		}

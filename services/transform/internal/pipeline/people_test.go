@@ -316,7 +316,13 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.store(record.Message{Subject: topology.RawRecord("ats", "somewhere-else"), Event: stolen.Event})
-	w.store(record.Message{Subject: topology.RawReads("ats"), Event: event.New("frame", "/x", event.ReadBegunV1, nil)})
+	for _, typ := range []string{event.ReadBegunV1, event.ReadPagedV1, event.ReadEndedV1} { // frames are passed over
+		frame, err := w.codec.Frame(t.Context(), typ, record.Read{Source: "ats", Read: "1", Outcome: "complete", Cursor: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.store(frame)
+	}
 	w.say(said{source: "ats", key: "9", id: "9", body: says{"given": "Fine"}})
 	w.works()
 
