@@ -6,7 +6,7 @@ TOOLS     := $(CURDIR)/.tools
 LINT      := $(TOOLS)/golangci-lint-v2.15.0
 MODULES   := schemas libs services
 
-.PHONY: help build run demo test lint generate bench fuzz tidy clean up images
+.PHONY: help build run demo test lint generate bench chaos mutants fuzz tidy clean up images
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ bench: ## Measure W1 beside the reference program; BENCH_DIR= is the yardstick's
 	@test -n "$(BENCH_DIR)" || (echo "name the yardstick's folder: make bench BENCH_DIR=…" && exit 2)
 	go build -o bin/ ./services/muster/cmd/muster
 	cd $(BENCH_DIR) && OURS_DIR=$(CURDIR)/deploy/bench REPS=$${REPS:-3} ./run.sh "limit limit-sync ours"
+
+chaos: ## Kill everything while 10,000 webhooks come; CHAOS_SEEDS, CHAOS_WEBHOOKS, CHAOS_PEOPLE, CHAOS_KILLS, CHAOS_WINDOWS (per target)
+	cd services && CHAOS_SEEDS="$${CHAOS_SEEDS:-1 2 3}" CHAOS_WEBHOOKS=$${CHAOS_WEBHOOKS:-10000} CHAOS_KILLS=$${CHAOS_KILLS:-100} CHAOS_WINDOWS=$${CHAOS_WINDOWS:-5} \
+	  go test ./internal/e2e -count=1 -v -timeout 90m -run '^TestChaos$$'
+
+mutants: ## The kill run with one protection left out must fail, each, and pass with it
+	cd services && CHAOS_MUTANTS=all go test ./internal/e2e -count=1 -v -timeout 30m -run '^TestEachProtectionIsNeeded$$'
 
 fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
 	@for m in $(MODULES); do (cd $$m && go list -f '{{.ImportPath}} {{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | \

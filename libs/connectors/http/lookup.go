@@ -12,7 +12,8 @@ import (
 	"github.com/muster-hr/muster/libs/fault"
 )
 
-// lookup is the configured way to find a person.
+// lookup is the configured way to find a person, or, with {event} in it, one
+// change: at a target that keeps each of them as an entry of its own.
 type lookup struct {
 	target target
 	list   string // gjson path of the list that is indexed by [0]; only if isList
@@ -40,6 +41,10 @@ func newLookup(path, result string) (*lookup, error) {
 	return l, err
 }
 
+// ofPeople tells whether people can be looked up, ofEvents whether changes can.
+func (l *lookup) ofPeople() bool { return l != nil && !l.target.needs("event") }
+func (l *lookup) ofEvents() bool { return l != nil && l.target.needs("event") }
+
 func optionalPath(s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -49,12 +54,13 @@ func optionalPath(s string) (string, error) {
 
 // Find asks the target's lookup. Several entries where one was expected are
 // all unsure. Without a lookup, or without a value for one of its
-// placeholders, nobody is found.
+// placeholders, nobody is found. A change is only asked for when it may have
+// been sent before; its person has no other refs than before.
 func (s *sink) Find(ctx context.Context, d connector.Delivery) ([]connector.Found, error) {
-	if key := d.Refs[refKey]; key != "" {
+	if key := d.Refs[refKey]; key != "" && !s.lookup.ofEvents() {
 		return []connector.Found{{Refs: d.Refs, Sure: true}}, nil
 	}
-	if s.lookup == nil {
+	if s.lookup == nil || s.lookup.ofEvents() && d.Since.IsZero() {
 		return nil, nil
 	}
 	path, query, ok := s.lookup.target.fill(lookupValues(d))
@@ -76,6 +82,12 @@ func (s *sink) Find(ctx context.Context, d connector.Delivery) ([]connector.Foun
 	}
 	keys := s.lookup.read(gjson.ParseBytes(a.Body))
 	out := make([]connector.Found, 0, len(keys))
+	if s.lookup.ofEvents() {
+		if len(keys) > 0 {
+			out = append(out, connector.Found{Refs: d.Refs, Sure: true})
+		}
+		return out, nil
+	}
 	for _, k := range keys {
 		out = append(out, connector.Found{Refs: withKey(d.Refs, k), Sure: len(keys) == 1})
 	}

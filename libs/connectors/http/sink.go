@@ -53,13 +53,22 @@ type sink struct {
 func (s *sink) Effects() connector.Effects { return s.effects }
 
 // Apply writes one state. Who is not known at the target is looked up first,
-// where a lookup is configured.
+// where a lookup is configured; so is a change that may have been sent before.
 func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Progress) (connector.Receipt, error) {
 	key := d.Refs[refKey]
 	deleted := d.Refs[refDeleted] != ""
 	known := key != "" || (d.Previous > 0 && !deleted)
 	gone := d.Status == "terminated" || d.Status == "withdrawn"
-	if s.lookup != nil && key == "" && (!known || s.update.target.needs("key")) {
+	if s.lookup.ofEvents() {
+		found, err := s.Find(ctx, d)
+		if err != nil {
+			return connector.Receipt{}, err
+		}
+		if len(found) > 0 { // its answer was lost
+			return connector.Receipt{Refs: d.Refs, Outcome: "unchanged", Sent: []string{}}, nil
+		}
+	}
+	if s.lookup.ofPeople() && key == "" && (!known || s.update.target.needs("key")) {
 		found, err := s.Find(ctx, d)
 		if err != nil {
 			return connector.Receipt{}, err
@@ -69,7 +78,7 @@ func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Prog
 		}
 		known = known || key != ""
 	}
-	never := s.lookup != nil || (d.Since.IsZero() && !s.disable.own && s.effects.StateLike)
+	never := s.lookup.ofPeople() || (d.Since.IsZero() && !s.disable.own && s.effects.StateLike)
 	if gone && !known && (deleted || never) {
 		// A person the target never had is not sent there to be marked as gone.
 		// One that wants every change gets this one too.
@@ -135,7 +144,7 @@ func (s *sink) refused(ctx context.Context, d connector.Delivery, v verb, a http
 	switch f := fault.Of(err); {
 	case f.Class == fault.Done:
 	case v.name == "disable" && v.own && (a.Status == http.StatusNotFound || a.Status == http.StatusGone):
-	case v.name == "create" && a.Status == http.StatusConflict && s.lookup != nil:
+	case v.name == "create" && a.Status == http.StatusConflict && s.lookup.ofPeople():
 		found, findErr := s.Find(ctx, d)
 		if findErr != nil {
 			return connector.Receipt{}, findErr

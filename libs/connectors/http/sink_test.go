@@ -15,6 +15,7 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connector/fake"
 	"github.com/muster-hr/muster/libs/connector/sinktest"
+	vendorfake "github.com/muster-hr/muster/libs/connectors/http/fake"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/secret"
 )
@@ -262,6 +263,71 @@ func TestAmbiguousLookup(t *testing.T) {
 		if c.Method != http.MethodGet {
 			t.Errorf("wrote %s %s", c.Method, c.Path)
 		}
+	}
+}
+
+// A change whose answer was lost is looked for by its own id, once the search
+// shows it, also when the person is known; others are not asked for.
+func TestAChangeIsLookedForBeforeItIsSentAgain(t *testing.T) {
+	for name, ref := range map[string]string{"no refs": "", "refs": "id"} {
+		t.Run(name, func(t *testing.T) {
+			const lag = 200 * time.Millisecond
+			v := vendorfake.New(fake.Options{Settings: map[string]string{"stale_for": lag.String()}})
+			var faults fake.Faults
+			server := httptest.NewServer(faults.Around(v))
+			defer server.Close()
+			s, err := Type.Sink(connector.Account{Name: "journal", BaseURL: server.URL, Now: time.Now, Settings: map[string]any{
+				"method": "POST", "path": "/events", "body": "event", "state_like": false, "ref": ref,
+				"lookup.path": "/events?id={event}", "lookup.result": "items[0].id", "lookup.window": lag,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			send := func(d connector.Delivery) (connector.Receipt, error) { return s.Apply(t.Context(), d, nil) }
+			d := connector.Delivery{ID: "emp", Event: "e1", Version: 1, Status: "active", Body: map[string]any{"title": "Analyst"}}
+			r, err := send(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Event, d.Version, d.Previous, d.Refs = "e2", 2, 1, r.Refs
+			if err := faults.Add(fake.Fault{When: fake.AfterEffect, Times: 1}); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if _, err := send(d); err == nil {
+				t.Fatal("the answer was lost and no error came")
+			}
+			d.Since = began
+			if r, err = send(d); err != nil || r.Outcome != "unchanged" || len(r.Sent) != 0 {
+				t.Errorf("sent again: %+v, %v", r, err)
+			}
+			d.Event, d.Version = "e3", 3 // the one before was given up: this one is not there
+			if r, err = send(d); err != nil || r.Outcome != "" {
+				t.Errorf("the next: %+v, %v", r, err)
+			}
+			d.Since = time.Time{}
+			d.Event, d.Version = "e4", 4
+			if _, err = send(d); err != nil {
+				t.Fatal(err)
+			}
+			_, writes := v.Log().State()
+			var ids []any
+			for _, w := range writes {
+				ids = append(ids, w.Body.(map[string]any)["id"])
+			}
+			if d := cmp.Diff([]any{"e1", "e2", "e3", "e4"}, ids); d != "" {
+				t.Errorf("effects (-want +got):\n%s", d)
+			}
+			asked := 0
+			for _, c := range faults.Requests() {
+				if c.Method == http.MethodGet {
+					asked++
+				}
+			}
+			if asked != 2 {
+				t.Errorf("asked %d times, want 2: only what is in doubt", asked)
+			}
+		})
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // Placeholders of a write and of a lookup.
 var (
 	writeNames  = []string{"id", "key", "verb", "type"}
-	lookupNames = []string{"id", "employee_number", "work_email", "username"}
+	lookupNames = []string{"id", "employee_number", "work_email", "username", "event"}
 )
 
 // target is a template of a path with its query.
@@ -99,5 +99,6 @@ func lookupValues(d connector.Delivery) map[string]string {
 		"employee_number": d.Match.EmployeeNumber,
 		"work_email":      d.Match.WorkEmail,
 		"username":        d.Match.Username,
+		"event":           d.Event,
 	}
 }

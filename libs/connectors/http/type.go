@@ -74,7 +74,7 @@ var settings = map[string]connector.Setting{
 	"update.path":    {Kind: text, Doc: "Path of later writes."},
 	"disable.method": {Kind: text, Doc: "Method for a person who left; DELETE sends no body. Unset: written like an update."},
 	"disable.path":   {Kind: text, Doc: "Path for a person who left."},
-	"lookup.path":    {Kind: text, Doc: "Path with query that finds a person, from {id}, {employee_number}, {work_email} and {username}; unset: nothing is looked up."},
+	"lookup.path":    {Kind: text, Doc: "Path with query that finds a person, from {id}, {employee_number}, {work_email} and {username}, or, with {event} (the id of a change, as body: event sends it), what finds one change that was sent; unset: nothing is looked up."},
 	"lookup.result":  {Kind: text, Default: "id", Doc: "Path of the target's id in the answer, as in items[0].id."},
 	"lookup.window":  {Kind: duration, Doc: "How long a write may stay invisible to the lookup."},
 	"ref":            {Kind: text, Doc: "Where the answer to a create names the target's id: a path, or Location for the last segment of that header."},

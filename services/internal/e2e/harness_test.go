@@ -123,9 +123,16 @@ func muster(t testing.TB, env []string, args ...string) (code int, stdout, stder
 // log shown if the test failed, when the test ends.
 func start(t testing.TB, data string, env []string, args ...string) *system {
 	t.Helper()
+	return startWith(t, bin, data, env, args...)
+}
+
+// startWith is start with the programs of another folder.
+func startWith(t testing.TB, programs, data string, env []string, args ...string) *system {
+	t.Helper()
 	s := &system{t: t, data: data, out: &lines{}, log: &lines{}, done: make(chan error, 1)}
-	s.cmd = exec.Command(filepath.Join(bin, "muster"), append(args, "--data", data)...)
-	s.cmd.Env = append(append(os.Environ(), "MUSTER_INGRESS_ADDR=127.0.0.1:0", "MUSTER_CONSOLE_ADDR="+freePort(t), "MUSTER_SANDBOX_ADDR="+freePort(t)), env...)
+	s.cmd = exec.Command(filepath.Join(programs, "muster"), append(args, "--data", data)...)
+	_, port, _ := net.SplitHostPort(freePort(t)) // not the usual one, which another broker may take while ours is killed
+	s.cmd.Env = append(append(os.Environ(), "MUSTER_NATS_PORT="+port, "MUSTER_INGRESS_ADDR=127.0.0.1:0", "MUSTER_CONSOLE_ADDR="+freePort(t), "MUSTER_SANDBOX_ADDR="+freePort(t)), env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

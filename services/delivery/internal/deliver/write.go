@@ -25,16 +25,18 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 		return later{time.Second} // somebody else's call looks whether the target is back
 	}
 	defer leave()
+	found := false
 	if len(j.delivery.Refs) == 0 && !d.effects.Idempotent {
 		if err := d.look(ctx, j); err != nil {
 			return err
 		}
+		found = len(j.delivery.Refs) > 0 // remembered before the write, which may hide them from the search
 		if j.left && len(j.delivery.Refs) == 0 {
 			j.mem.Reason, j.mem.Uncertain = "not_there", time.Time{}
 			return d.conclude(ctx, j, record.OutcomeDiscarded) // nothing to close
 		}
 	}
-	if d.intends(j) {
+	if found || d.intends(j) {
 		j.mem.Uncertain = d.Clock.Now()
 		if err := d.note(ctx, j, record.OutcomeIntended); err != nil {
 			return err
