@@ -43,10 +43,10 @@ bench: ## Measure W1 beside the reference program; BENCH_DIR= is the yardstick's
 
 chaos: ## Kill everything while 10,000 webhooks come; CHAOS_SEEDS, CHAOS_WEBHOOKS, CHAOS_PEOPLE, CHAOS_KILLS, CHAOS_WINDOWS (per target)
 	cd services && CHAOS_SEEDS="$${CHAOS_SEEDS:-1 2 3}" CHAOS_WEBHOOKS=$${CHAOS_WEBHOOKS:-10000} CHAOS_KILLS=$${CHAOS_KILLS:-100} CHAOS_WINDOWS=$${CHAOS_WINDOWS:-5} \
-	  go test ./internal/e2e -count=1 -v -timeout 90m -run '^TestChaos$$'
+	  go test -tags chaos ./internal/e2e -count=1 -v -timeout 90m -run '^TestChaos$$'
 
 mutants: ## The kill run with one protection left out must fail, each, and pass with it
-	cd services && CHAOS_MUTANTS=all go test ./internal/e2e -count=1 -v -timeout 30m -run '^TestEachProtectionIsNeeded$$'
+	cd services && CHAOS_MUTANTS=all go test -tags chaos ./internal/e2e -count=1 -v -timeout 30m -run '^TestEachProtectionIsNeeded$$'
 
 fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
 	@for m in $(MODULES); do (cd $$m && go list -f '{{.ImportPath}} {{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | \

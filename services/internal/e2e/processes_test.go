@@ -206,11 +206,12 @@ func (s *system) pids() map[string]int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &s.addresses); err != nil {
+	var now addresses // others read those of the start meanwhile
+	if err := json.Unmarshal(b, &now); err != nil {
 		s.t.Fatal(err)
 	}
-	out := map[string]int{"broker": s.NATS.PID}
-	for name, svc := range s.Services {
+	out := map[string]int{"broker": now.NATS.PID}
+	for name, svc := range now.Services {
 		out[name] = svc.PID
 	}
 	return out
