@@ -185,9 +185,10 @@ func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (dura
 	d.Metrics.Attempt(m.Outcome)
 	return func(ctx context.Context) error {
 		for {
-			_, err := sent.Wait(ctx)
-			if err == nil {
-				return nil
+			if sent != nil {
+				if _, err := sent.Wait(ctx); err == nil {
+					return nil
+				}
 			}
 			if err := pause(ctx, ourPause); err != nil {
 				return err
@@ -197,8 +198,9 @@ func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (dura
 			if newest, ok := d.memory.Peek(m.Employee); ok && newest.Done > m.Done {
 				m.Done, m.Digest, m.Status, m.Uncertain, m.Refs, m.Body, m.Integration = newest.Done, newest.Digest, newest.Status, newest.Uncertain, newest.Refs, newest.Body, newest.Integration
 			}
+			var err error
 			if sent, err = d.publish(ctx, m); err != nil {
-				return err
+				sent = nil // the bus is busy or away: again, as long as we run
 			}
 		}
 	}, nil
