@@ -6,7 +6,6 @@ export W1_WEBHOOK=w1-secret MUSTER_DATABASE_URL=$PGDSN MUSTER_INGRESS_ADDR=127.0
 export OTEL_TRACES_SAMPLER_ARG=${OTEL_TRACES_SAMPLER_ARG:-0.01} GOGC=${GOGC:-400} GOMEMLIMIT=${GOMEMLIMIT:-512MiB}
 rm -rf "$W/muster-data"
 sql "drop schema public cascade; create schema public" 2>/dev/null
-export MUSTER_PPROF_ADDR=127.0.0.1:6060
 start muster "$repo/bin/muster" up --config "$repo/deploy/w1" --data "$W/muster-data"
 for _ in $(seq 300); do [ -f "$W/muster-data/addresses.json" ] && break; sleep 0.1; done
 [ -f "$W/muster-data/addresses.json" ] || { cat "$W/logs/muster.log" >&2; exit 1; }

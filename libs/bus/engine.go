@@ -380,7 +380,7 @@ func (e *engine) drain(limit time.Duration) {
 func (e *engine) stats() LaneStats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := LaneStats{Keys: len(e.lanes), Running: e.running, After: e.after, Paused: time.Now().Before(e.pausedUntil), Probing: e.probing}
+	s := LaneStats{Keys: len(e.lanes), Running: e.running, Paused: time.Now().Before(e.pausedUntil), Probing: e.probing}
 	for _, l := range e.lanes {
 		s.Queued += len(l.items)
 		if l.timer != nil {

@@ -45,7 +45,6 @@ type LaneStats struct {
 	Queued  int // messages that wait, for a handler or for their retry
 	Waiting int // keys that wait for a retry
 	Running int // handlers at work
-	After   int // batches that were handled and not yet acknowledged
 	Paused  bool
 	Probing bool
 }

@@ -39,7 +39,10 @@ func Run(ctx context.Context, host service.Host) error {
 		src := svc.Company.Sources[name]
 		reads, asks := src.Type.Reader != nil && src.Read, src.Type.Source != nil && src.Schedule > 0
 		if src.Type.Survey && !reads {
-			continue // answers are no records of people: they come by webhook alone so far
+			if asks { // answers are no records of people, and go nowhere yet
+				svc.Log.WarnContext(ctx, "surveys are not polled yet: the schedule has no effect", "source", name)
+			}
+			continue
 		}
 		if src.Paused || !reads && !asks {
 			continue

@@ -10,6 +10,7 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/mapping"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
 // What we write comes back as what we meant: the echo of our own create changes
@@ -23,7 +24,7 @@ func TestWhatIsWrittenComesBackEqual(t *testing.T) {
 	if err := json.Unmarshal(a.Files[0].Data, &person); err != nil {
 		t.Fatal(err)
 	}
-	from, to := shipped(t, "from.yaml", Type.FromVendor, mapping.FromVendor), shipped(t, "to.yaml", Type.ToVendor, mapping.ToVendor)
+	from, to := mappingtest.Shipped(t, "bamboohr", Type.FromVendor, mapping.FromVendor), mappingtest.Shipped(t, "bamboohr", Type.ToVendor, mapping.ToVendor)
 	for hire, status := range map[string]string{"2026-04-01": employee.PreHire, "2026-01-05": employee.Active} {
 		spell := person["employment"].(map[string]any)
 		spell["hire_date"], spell["original_hire_date"], spell["status"] = hire, hire, status

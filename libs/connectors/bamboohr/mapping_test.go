@@ -9,24 +9,13 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/testkit/golden"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
-
-func shipped(t *testing.T, file string, src []byte, d mapping.Direction) *mapping.Mapping {
-	t.Helper()
-	m, problems := mapping.Parse(file, src, mapping.Options{Direction: d, Source: "bamboohr"})
-	for _, p := range problems {
-		t.Error(p)
-	}
-	if m == nil {
-		t.FailNow()
-	}
-	return m
-}
 
 // A webhook or an answer of the API goes the whole way: opened, then mapped.
 // Hints have nothing to map.
 func TestFromVendor(t *testing.T) {
-	m := shipped(t, "from.yaml", Type.FromVendor, mapping.FromVendor)
+	m := mappingtest.Shipped(t, "bamboohr", Type.FromVendor, mapping.FromVendor)
 	golden.Each(t, "testdata/map/from/*.txtar", func(t *testing.T, c golden.Case) {
 		clock := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 		if c.Has("clock") {
@@ -68,13 +57,8 @@ func records(t *testing.T, c golden.Case, clock time.Time) ([]connector.Record, 
 }
 
 func TestToVendor(t *testing.T) {
-	m := shipped(t, "to.yaml", Type.ToVendor, mapping.ToVendor)
-	golden.Each(t, "testdata/map/to/*.txtar", func(t *testing.T, c golden.Case) {
-		got, err := mapping.RunInput(m, c.Archive())
-		if !c.WantError(t, "want.err", err) {
-			c.Want(t, "want.json", got)
-		}
-	})
+	m := mappingtest.Shipped(t, "bamboohr", Type.ToVendor, mapping.ToVendor)
+	mappingtest.Cases(t, m, "testdata/map/to/*.txtar")
 }
 
 // Every field that the shipped mapping reads by its API name is asked for.

@@ -7,17 +7,12 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/testkit/golden"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
 // A web hook goes the whole way: opened, then mapped.
 func TestMapping(t *testing.T) {
-	m, problems := mapping.Parse("mapping.yaml", Type.FromVendor, mapping.Options{Direction: mapping.FromVendor, Source: "greenhouse"})
-	for _, p := range problems {
-		t.Error(p)
-	}
-	if m == nil {
-		t.FailNow()
-	}
+	m := mappingtest.Shipped(t, "greenhouse", Type.FromVendor, mapping.FromVendor)
 	events := []string{"hire_candidate", "unhire_candidate", "update_candidate"}
 	w := open(t, map[string]string{"webhook": key}, map[string]any{"events": events})
 	golden.Each(t, "testdata/map/*.txtar", func(t *testing.T, c golden.Case) {

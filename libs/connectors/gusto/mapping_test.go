@@ -9,32 +9,16 @@ import (
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/testkit/golden"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
-func shipped(t *testing.T, file string, src []byte, d mapping.Direction) *mapping.Mapping {
-	t.Helper()
-	m, problems := mapping.Parse(file, src, mapping.Options{Direction: d, Source: "gusto"})
-	for _, p := range problems {
-		t.Errorf("%+v", p)
-	}
-	if m == nil {
-		t.FailNow()
-	}
-	return m
-}
-
 func TestToVendor(t *testing.T) {
-	m := shipped(t, "to.yaml", Type.ToVendor, mapping.ToVendor)
-	golden.Each(t, "testdata/map/to/*.txtar", func(t *testing.T, c golden.Case) {
-		got, err := mapping.RunInput(m, c.Archive())
-		if !c.WantError(t, "want.err", err) {
-			c.Want(t, "want.json", got)
-		}
-	})
+	m := mappingtest.Shipped(t, "gusto", Type.ToVendor, mapping.ToVendor)
+	mappingtest.Cases(t, m, "testdata/map/to/*.txtar")
 }
 
 func TestFromVendor(t *testing.T) {
-	m := shipped(t, "from.yaml", Type.FromVendor, mapping.FromVendor)
+	m := mappingtest.Shipped(t, "gusto", Type.FromVendor, mapping.FromVendor)
 	golden.Each(t, "testdata/map/from/*.txtar", func(t *testing.T, c golden.Case) {
 		got, err := m.Observe(connector.Record{
 			Kind: connector.KindRecord, Key: "c6a0b1de", Body: c.File("record.json"),
@@ -49,7 +33,7 @@ func TestFromVendor(t *testing.T) {
 // TestNothingIsReadThatPayNeedsNot: of the demographic fields only the birth
 // date goes, and no phone.
 func TestNothingIsReadThatPayNeedsNot(t *testing.T) {
-	for _, p := range shipped(t, "to.yaml", Type.ToVendor, mapping.ToVendor).Reads() {
+	for _, p := range mappingtest.Shipped(t, "gusto", Type.ToVendor, mapping.ToVendor).Reads() {
 		c := employee.ClassOf(p, nil)
 		if c == employee.Demographic && p != "birth_date" || c == employee.Benefit || strings.HasPrefix(p, "phones") {
 			t.Errorf("%s (%s) is read", p, c)

@@ -16,6 +16,7 @@ import (
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/secret"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
 // ask makes a call that must be answered with status.
@@ -67,7 +68,7 @@ func TestWhatIsReadBackIsMapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := shipped(t, "from.yaml", Type.FromVendor, mapping.FromVendor).Observe(rec, w.now)
+	o, err := mappingtest.Shipped(t, "gusto", Type.FromVendor, mapping.FromVendor).Observe(rec, w.now)
 	if err != nil {
 		t.Fatal(err)
 	}

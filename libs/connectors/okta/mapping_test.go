@@ -9,15 +9,12 @@ import (
 
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/mapping"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
 func shipped(t *testing.T) *mapping.Mapping {
 	t.Helper()
-	m, problems := mapping.Parse("to.yaml", Type.ToVendor, mapping.Options{Direction: mapping.ToVendor, Source: "okta"})
-	if len(problems) > 0 {
-		t.Fatalf("problems: %+v", problems)
-	}
-	return m
+	return mappingtest.Shipped(t, "okta", Type.ToVendor, mapping.ToVendor)
 }
 
 func TestShippedMapping(t *testing.T) {

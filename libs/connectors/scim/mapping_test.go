@@ -8,27 +8,15 @@ import (
 
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/mapping"
-	"github.com/muster-hr/muster/libs/testkit/golden"
+	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 )
 
 func shipped(t *testing.T) *mapping.Mapping {
 	t.Helper()
-	m, problems := mapping.Parse("to.yaml", Type.ToVendor, mapping.Options{Direction: mapping.ToVendor, Source: "scim"})
-	if len(problems) > 0 {
-		t.Fatalf("problems: %+v", problems)
-	}
-	return m
+	return mappingtest.Shipped(t, "scim", Type.ToVendor, mapping.ToVendor)
 }
 
-func TestShippedMapping(t *testing.T) {
-	m := shipped(t)
-	golden.Each(t, "testdata/map/*.txtar", func(t *testing.T, c golden.Case) {
-		got, err := mapping.RunInput(m, c.Archive())
-		if !c.WantError(t, "want.err", err) {
-			c.Want(t, "want.json", got)
-		}
-	})
-}
+func TestShippedMapping(t *testing.T) { mappingtest.Cases(t, shipped(t), "testdata/map/*.txtar") }
 
 // TestMappingOfAnotherExtension: its URN in quotes, as the page says.
 func TestMappingOfAnotherExtension(t *testing.T) {

@@ -22,22 +22,7 @@ import (
 
 // Serve takes connections until ctx ends.
 func (v *server) Serve(ctx context.Context, l net.Listener, f *fake.Faults) error {
-	var open sync.WaitGroup
-	defer open.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
-		}
-		open.Go(func() { v.talk(ctx, c, f) })
-	}
+	return fake.Accept(ctx, l, func(ctx context.Context, c net.Conn) { v.talk(ctx, c, f) })
 }
 
 var errDenied = errors.New("denied")

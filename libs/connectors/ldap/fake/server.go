@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector/fake"
@@ -34,24 +32,7 @@ type Server struct {
 const oidStartTLS = "1.3.6.1.4.1.1466.20037"
 
 // Serve takes connections until ctx ends, then closes them all and l.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	var open sync.WaitGroup
-	defer open.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
-		}
-		open.Go(func() { s.talk(ctx, c) })
-	}
-}
+func (s *Server) Serve(ctx context.Context, l net.Listener) error { return fake.Accept(ctx, l, s.talk) }
 
 // line is one connection with its client.
 type line struct {

@@ -2,7 +2,8 @@
 // for.
 //
 //	PEOPLE ──► select ► minimise ► map ► same? ► limit ► intent ► Apply ► outcome ──► DELIVERED
-//	               one lane per employee: the next call waits until the outcome is durable
+//	               one lane per employee: the next call waits until the outcome is durable,
+//	               unless the target takes repeats without harm (an idempotency key)
 //	PARKED ──► due ─┘                                     └─ failing ──► retry in the lane, park, bury
 //
 // The last message about an employee in DELIVERED is the memory: the
@@ -66,6 +67,7 @@ type Deliverer struct {
 	parking      *parking
 	limiter      *rate.Limiter
 	breaker      breaker
+	lanes        *bus.Lanes // of Run
 }
 
 // memoryCache is how many employees' last outcomes are kept at hand.
@@ -120,11 +122,11 @@ func (d *Deliverer) open(ctx context.Context) (*bus.Lanes, error) {
 		}
 		feeds = append(feeds, f)
 	}
-	lanes := bus.NewLanes(bus.LaneOptions{
+	d.lanes = bus.NewLanes(bus.LaneOptions{
 		Feeds: feeds[:1], Priority: feeds[1:], InFlight: d.Target.Limits.InFlight, Coalesce: !d.event, Handle: d.Handle,
 	})
-	d.breaker.pause = lanes.Pause
-	return lanes, nil
+	d.breaker.pause = d.lanes.Pause
+	return d.lanes, nil
 }
 
 // Handle takes the next messages of one employee. All but the last were

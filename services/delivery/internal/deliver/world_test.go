@@ -103,6 +103,7 @@ func (w *world) when(src string) *mapping.Condition {
 
 // running is one process of the service.
 type running struct {
+	d    *Deliverer
 	bus  *bus.Bus
 	stop func() // ends it as SIGTERM does, and waits
 }
@@ -116,7 +117,7 @@ func (w *world) startWith(sink connector.Sink) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
-	r := &running{bus: b, stop: sync.OnceFunc(func() {
+	r := &running{d: d, bus: b, stop: sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("Run: %v", err)

@@ -134,15 +134,16 @@ func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error 
 			m.Body = laidOver(m.Body, j.delivery.Body)
 		}
 	}
-	if outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
-		defer d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
-	}
+	var err error
 	if d.effects.Idempotent {
-		var err error
 		j.durable, err = d.noteLater(ctx, j, outcome)
-		return err
+	} else {
+		err = d.note(ctx, j, outcome)
 	}
-	return d.note(ctx, j, outcome)
+	if err == nil && outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
+		d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
+	}
+	return err
 }
 
 // failed notes an attempt that did not succeed and gives its fault back. The
@@ -177,12 +178,11 @@ func (d *Deliverer) noted(j *job, outcome string) record.Delivery {
 // at hand at once; durable returns when the stream has it too.
 func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (durable func(context.Context) error, err error) {
 	m := d.noted(j, outcome)
-	sent, err := d.publish(ctx, m)
+	sent, err := d.publish(ctx, m, true)
 	if err != nil {
 		return nil, err
 	}
-	d.memory.Add(m.Employee, &m)
-	d.Metrics.Attempt(m.Outcome)
+	d.kept(m)
 	return func(ctx context.Context) error {
 		for {
 			if sent != nil {
@@ -193,17 +193,23 @@ func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (dura
 			if err := pause(ctx, ourPause); err != nil {
 				return err
 			}
-			// The last message is the memory, so what is stored again after newer
-			// ones repeats what they know.
-			if newest, ok := d.memory.Peek(m.Employee); ok && newest.Done > m.Done {
-				m.Done, m.Digest, m.Status, m.Uncertain, m.Refs, m.Body, m.Integration = newest.Done, newest.Digest, newest.Status, newest.Uncertain, newest.Refs, newest.Body, newest.Integration
-			}
 			var err error
-			if sent, err = d.publish(ctx, m); err != nil {
+			if sent, err = d.publish(ctx, d.renewed(m), true); err != nil {
 				sent = nil // the bus is busy or away: again, as long as we run
 			}
 		}
 	}, nil
+}
+
+// renewed is a record that is stored after newer ones of its employee: the last
+// message is the memory, so it repeats what they know.
+func (d *Deliverer) renewed(m record.Delivery) record.Delivery {
+	newest, ok := d.memory.Peek(m.Employee)
+	if ok && newest.Done > m.Done {
+		m.Done, m.Digest, m.Status, m.Uncertain = newest.Done, newest.Digest, newest.Status, newest.Uncertain
+		m.Refs, m.Body, m.Integration = newest.Refs, newest.Body, newest.Integration
+	}
+	return m
 }
 
 func pause(ctx context.Context, t time.Duration) error {
@@ -217,26 +223,32 @@ func pause(ctx context.Context, t time.Duration) error {
 	}
 }
 
-func (d *Deliverer) publish(ctx context.Context, m record.Delivery) (*bus.Future, error) {
+// remember makes a record durable, then it is the memory.
+func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
+	sent, err := d.publish(ctx, m, false)
+	if err != nil {
+		return err
+	}
+	if _, err := sent.Wait(ctx); err != nil {
+		d.memory.Remove(m.Employee) // it may be stored all the same: the stream knows
+		return err
+	}
+	d.kept(m)
+	return nil
+}
+
+func (d *Deliverer) publish(ctx context.Context, m record.Delivery, later bool) (*bus.Future, error) {
 	msg, err := d.Codec.Deliver(ctx, m, d.restricted)
 	if err != nil {
 		return nil, err
 	}
-	return d.Bus.PublishAsync(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event, Later: true})
+	return d.Bus.PublishAsync(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event, Later: later})
 }
 
-func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
-	msg, err := d.Codec.Deliver(ctx, m, d.restricted)
-	if err != nil {
-		return err
-	}
-	if _, err := d.Bus.Publish(ctx, topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event}); err != nil {
-		d.memory.Remove(m.Employee) // it may be stored all the same: the stream knows
-		return err
-	}
+// kept has a record at hand. Nobody changes it from now on.
+func (d *Deliverer) kept(m record.Delivery) {
 	d.memory.Add(m.Employee, &m)
 	if m.Outcome != record.OutcomeIntended {
 		d.Metrics.Attempt(m.Outcome)
 	}
-	return nil
 }

@@ -160,6 +160,13 @@ func TestPlainUpdate(t *testing.T) {
 	if err != nil || in.Seq != before+2 {
 		t.Errorf("the statement is message %d (%v), want %d", in.Seq, err, before+2)
 	}
+	// The one before is still there: only trimming removes it, which knows
+	// whether the audit has seen it.
+	kept := 0
+	err = w.bus.Each(t.Context(), topology.People, topology.Said("ats", w.token("ats", "1")), func(bus.In) error { kept++; return nil })
+	if err != nil || kept != 2 {
+		t.Errorf("%d statements are there (%v), want both", kept, err)
+	}
 }
 
 func TestRepeatsChangeNothing(t *testing.T) {
