@@ -116,6 +116,7 @@ type Type struct {
 	Answers func(Account) (Answers, error)
 	Source  func(Account) (Source, error)
 	Sink    func(Account) (Sink, error)
+	Files   func(Account) (Files, error) // a target that takes files has this one in place of Sink
 	Check   func(Account) (Check, error)
 
 	// Survey says that the records are answers to surveys, not people: each body
