@@ -40,7 +40,8 @@ type Options struct {
 	// answers.
 	InboxPrefix string
 
-	Crossing int                      // from so many waiting messages on a group is one atomic batch; default 32
+	Staged   bool                     // the server stages batches in memory where it may (Stage): they are worth it earlier
+	Crossing int                      // from so many waiting messages on a group is one atomic batch; default 32, where they are staged in memory 6
 	Queue    int                      // so many publishes may wait, more get ErrBusy; default 20000
 	Linger   map[string]time.Duration // by stream: how long a loaded committer collects; default RAW 3 ms, PEOPLE 10 ms, DELIVERED 5 ms
 	Timeout  time.Duration            // of one request to the server; default 5 s
@@ -75,9 +76,6 @@ func (o Options) withDefaults() Options {
 		if topology.ValidToken(o.Name) {
 			o.InboxPrefix = InboxPrefix(o.Name)
 		}
-	}
-	if o.Crossing == 0 {
-		o.Crossing = 32 // on an idle disk they cross at 12; under load a batch's many small file operations cost more
 	}
 	if o.Queue == 0 {
 		o.Queue = 20000

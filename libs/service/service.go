@@ -169,7 +169,7 @@ func (s *Service) open(ctx context.Context) error {
 	defer cancel()
 	s.Bus, err = bus.Connect(waiting, bus.Options{
 		URL: set.natsURL, Server: s.host.Server, Name: s.Name, NKeySeed: set.seed.Reveal(),
-		Durability: bus.Durability(set.durability), Log: s.Log,
+		Durability: bus.Durability(set.durability), Staged: set.staged, Log: s.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrEnvironment, err)
@@ -232,6 +232,7 @@ type settings struct {
 	masterKey  secret.Value
 	durability string
 	sealingOff bool
+	staged     bool // the broker stages batches in memory
 }
 
 // loadSettings reads what every service takes.
@@ -244,6 +245,7 @@ func loadSettings(host Host, name string) (settings, error) {
 		masterKey:  e.Secret("MUSTER_MASTER_KEY"),
 		durability: e.String("MUSTER_DURABILITY", "fsync", "fsync", "replicated", "os"),
 		sealingOff: !e.Bool("MUSTER_SEALING", true),
+		staged:     e.Bool("MUSTER_NATS_STAGED", false),
 	}
 	doors, err := config.ParseDoors(e.String("MUSTER_SANDBOX_DOORS", ""))
 	if err != nil {

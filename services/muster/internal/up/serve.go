@@ -47,8 +47,33 @@ func (s *System) broker(ctx context.Context) error {
 		s.server = server
 		options.Server, s.Addresses.NATS.URL = server, server.ClientURL()
 	}
-	return s.streams(ctx, options)
+	if err := s.streams(ctx, options); err != nil {
+		return err
+	}
+	if s.env["MUSTER_NATS_URL"] == "" || s.Program != "" { // ours, and it has its streams now
+		s.stage(ctx)
+	}
+	return nil
 }
+
+func (s *System) plan() bus.Plan {
+	return bus.PlanFor(bus.Names{Sources: s.Company.SourceNames(), Targets: s.Company.TargetNames(), Teams: s.teams()})
+}
+
+// stage has the broker stage batches in memory where it may. Where it cannot,
+// they cost more.
+func (s *System) stage(ctx context.Context) {
+	staged, err := bus.Stage(s.streamFiles(), s.plan().Streams)
+	if err != nil {
+		s.log.WarnContext(ctx, "batches are staged on the disk", "err", err)
+	}
+	if staged {
+		s.env["MUSTER_NATS_STAGED"] = "on"
+	}
+}
+
+// streamFiles is where the broker keeps the streams.
+func (s *System) streamFiles() string { return filepath.Join(s.Data, "nats") }
 
 // streams makes what is missing on the broker.
 func (s *System) streams(ctx context.Context, options bus.Options) error {
@@ -58,8 +83,7 @@ func (s *System) streams(ctx context.Context, options bus.Options) error {
 	if err != nil {
 		return fmt.Errorf("%w: connect to the bus: %w", service.ErrEnvironment, err)
 	}
-	plan := bus.PlanFor(bus.Names{Sources: s.Company.SourceNames(), Targets: s.Company.TargetNames(), Teams: s.teams()})
-	err = bus.Ensure(ctx, admin, plan)
+	err = bus.Ensure(ctx, admin, s.plan())
 	if err == nil {
 		err = s.tokenSecret(ctx, admin)
 	}
@@ -108,9 +132,13 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 			return nil, fmt.Errorf("MUSTER_NATS_PORT is not a number")
 		}
 	}
-	return bus.StartServer(bus.ServerOptions{
-		StoreDir: filepath.Join(s.Data, "nats"), Port: port, Users: users, Log: s.log, SyncAlways: s.Getenv("MUSTER_DURABILITY") != "os",
+	server, err := bus.StartServer(bus.ServerOptions{
+		StoreDir: s.streamFiles(), Port: port, Users: users, Log: s.log, SyncAlways: s.Getenv("MUSTER_DURABILITY") != "os",
 	})
+	if err == nil {
+		s.stage(ctx)
+	}
+	return server, err
 }
 
 // allowed are the users of the bus with their rights.

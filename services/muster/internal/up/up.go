@@ -133,11 +133,15 @@ func (s *System) Stop() error {
 	if s.server != nil {
 		s.server.Shutdown()
 	}
+	ours := s.store != nil || s.nats != nil
+	errs = append(errs, s.stopBroker(ctx))
+	if ours {
+		errs = append(errs, bus.Unstage(s.streamFiles()))
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 		s.store = nil
 	}
-	errs = append(errs, s.stopBroker(ctx))
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 		s.lock = nil
