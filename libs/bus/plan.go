@@ -73,7 +73,7 @@ func PlanFor(n Names) Plan {
 				Subjects: []string{"hr.said.>", "hr.match.>", "hr.employee.>", "hr.leaver.>"}},
 			{Name: topology.Delivered, What: "intents and outcomes", Subjects: all("hr.delivered"), Batch: true},
 			{Name: topology.Parked, What: "what waits, and its wake-ups", Rollup: true, Schedules: true,
-				Subjects: []string{"hr.parked.>", "hr.wake.>", "hr.due.>"}},
+				Subjects: []string{"hr.parked.>", "hr.wake.>", "hr.due.>", "hr.waits.>", "hr.moved.>"}},
 			{Name: topology.Dead, What: "given up", Subjects: all("hr.dead")},
 			{Name: topology.Decisions, What: "what people decided", Subjects: all("hr.decide")},
 			{Name: topology.Audit, What: "what is in no other stream", Subjects: all("hr.audit")},

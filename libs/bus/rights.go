@@ -51,21 +51,22 @@ func Rights(user string, grants ...Grant) (publish, subscribe []string) {
 	case user == UserAdmin:
 		return nil, nil
 	case user == UserIngress:
-		r.publish("hr.hint.>", "hr.raw.>", "hr.survey.>", "hr.dead."+topology.StageMap+".>", "hr.audit.ingress.>")
+		r.publish("hr.hint.>", "hr.raw.>", "hr.dead."+topology.StageMap+".>", "hr.audit.ingress.>")
 		r.last(topology.Decisions, "hr.decide.ingress.>")
 		r.seals(true)
 	case user == UserPoller:
 		r.publish("hr.raw.>", "hr.hint.>", "hr.dead."+topology.StageMap+".>", "hr.audit.poller.>")
 		r.consume(topology.Hints, "*")
+		r.last(topology.Hints, "hr.hint.>")
 		r.last(topology.Raw, "hr.raw.*."+topology.ReadFrames)
 		r.last(topology.Decisions, "hr.decide.poller.>")
 		r.seals(true)
 	case user == UserTransform:
-		r.publish("hr.said.>", "hr.match.>", "hr.employee.>", "hr.leaver.>",
+		r.publish("hr.said.>", "hr.match.>", "hr.employee.>", "hr.leaver.>", "hr.survey.>",
 			"hr.dead."+topology.StageMap+".>", "hr.audit.transform.>")
 		r.consume(topology.Raw, topology.TransformRaw)
 		r.consume(topology.Decisions, topology.TransformRaw)
-		r.read(topology.Raw, topology.People, topology.Dead, topology.Decisions)
+		r.read(topology.Raw, topology.People, topology.Surveys, topology.Dead, topology.Decisions)
 		r.seals(true)
 	case strings.HasPrefix(user, "delivery-"):
 		r.delivery(strings.TrimPrefix(user, "delivery-"), grants)
@@ -114,7 +115,7 @@ func (r *rights) delivery(target string, grants []Grant) {
 	user := topology.DeliveryPeople(target)
 	r.publish(
 		"hr.delivered."+target+".>",
-		"hr.parked."+target+".>", "hr.wake."+target+".>",
+		"hr.parked."+target+".>", "hr.wake."+target+".>", "hr.due."+target+".>", "hr.waits."+target+".>", "hr.moved."+target+".>",
 		"hr.dead."+topology.StageDeliver+".>",
 		"hr.audit.delivery.>", "hr.audit."+user+".>",
 	)

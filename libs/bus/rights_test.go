@@ -102,6 +102,11 @@ func TestServicesMayDoTheirWork(t *testing.T) {
 	n := 0
 	must("each", transform.Each(ctx, topology.People, "hr.>", func(bus.In) error { n++; return nil }))
 	must("each last", transform.EachLast(ctx, topology.People, "hr.>", func(bus.In) error { n++; return nil }))
+	_, err = transform.Publish(ctx, topology.Surveys, out("hr.survey.f.r", "1"))
+	must("responses", err)
+	must("each response", transform.EachLast(ctx, topology.Surveys, "hr.survey.>", func(bus.In) error { return nil }))
+	_, err = transform.Last(ctx, topology.Raw, "hr.raw.bamboohr.k")
+	must("a response as received", err)
 	if n != 10 || last != 5 {
 		t.Errorf("read %d, last %d", n, last)
 	}
@@ -113,10 +118,16 @@ func TestServicesMayDoTheirWork(t *testing.T) {
 	must("read employee", err)
 	_, err = okta.Publish(ctx, topology.Parked, out("hr.parked.okta.a", "1"))
 	must("park", err)
+	for _, subject := range []string{topology.DueAt("okta", "a"), topology.WaitsAt("okta", "a"), topology.MovedAt("okta", "a")} {
+		_, err = okta.Publish(ctx, topology.Parked, out(subject, "1"))
+		must(subject, err)
+	}
 	must("unpark", okta.Purge(ctx, topology.Parked, "hr.parked.okta.a", 2))
 	pub("ingress", topology.Dead, out("hr.dead.map.bamboohr.k.1", "1"))
 	pub("poller", topology.Dead, out("hr.dead.map.bamboohr.k.2", "1"))
-	pub("poller", topology.Hints, out("hr.hint.bamboohr.k", "1")) // what a sweep found
+	poller := pub("poller", topology.Hints, out(topology.Hint("bamboohr", "k"), "1"), out(topology.Listed("bamboohr", "k"), "1"))
+	_, err = poller.Last(ctx, topology.Hints, topology.Hint("bamboohr", "*"))
+	must("last hint", err)
 	pub("delivery-personio", topology.Raw, out("hr.raw.hris.k", "1"))
 	pub("delivery-team-bi", topology.TeamStream("bi"), out(topology.TeamEvent("bi", "hired", "a"), "1"))
 	console := pub("console", topology.Decisions, out("hr.decide.transform.release", "1"), out("hr.decide.delivery-okta.retry", "1"))
@@ -230,9 +241,9 @@ func TestTeamSeesItsConsumerOnly(t *testing.T) {
 func TestServicesAreRefusedTheRest(t *testing.T) {
 	srv, seeds := guarded(t)
 	for user, subjects := range map[string][]string{
-		"ingress":       {"hr.employee.a", "hr.decide.transform.erase", "$JS.API.DIRECT.GET.RAW", "$JS.API.STREAM.PURGE.RAW", "hr.key.hmac.current"},
+		"ingress":       {"hr.employee.a", "hr.survey.f.r", "hr.decide.transform.erase", "$JS.API.DIRECT.GET.RAW", "$JS.API.STREAM.PURGE.RAW", "hr.key.hmac.current"},
 		"transform":     {"hr.delivered.okta.a", "hr.raw.bamboohr.k", "$JS.API.CONSUMER.MSG.NEXT.PEOPLE.delivery-okta", "$JS.API.STREAM.DELETE.RAW"},
-		"delivery-okta": {"hr.employee.a", "hr.delivered.personio.a", "hr.parked.personio.a", "$JS.API.CONSUMER.MSG.NEXT.PEOPLE.delivery-personio", "$JS.API.DIRECT.GET.KEYS.hr.key.restricted.a", "$JS.API.DIRECT.GET.KEYS", "$JS.API.STREAM.PURGE.PEOPLE", "hr.raw.bamboohr.k"},
+		"delivery-okta": {"hr.employee.a", "hr.delivered.personio.a", "hr.parked.personio.a", "hr.due.personio.a", "hr.waits.personio.a", "hr.moved.personio.a", "$JS.API.CONSUMER.MSG.NEXT.PEOPLE.delivery-personio", "$JS.API.DIRECT.GET.KEYS.hr.key.restricted.a", "$JS.API.DIRECT.GET.KEYS", "$JS.API.STREAM.PURGE.PEOPLE", "hr.raw.bamboohr.k"},
 		"audit":         {"hr.employee.a", "hr.decide.transform.erase", "hr.config.current", "$JS.API.STREAM.PURGE.KEYS", "$JS.API.STREAM.DELETE.AUDIT"},
 		"console":       {"hr.employee.a", "hr.raw.bamboohr.k", "$JS.API.STREAM.PURGE.PEOPLE", "$JS.API.CONSUMER.MSG.NEXT.RAW.transform", "hr.key.hmac.current"},
 		"nobody":        {"hr.raw.bamboohr.k", "$JS.API.INFO", "x"},

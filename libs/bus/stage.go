@@ -78,7 +78,7 @@ func redirect(link, to string) error {
 		return nil
 	}
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil //nolint:nilerr // a batch is being staged there: it stays on the disk until the next start
+		return nil // a batch is being staged there: it stays on the disk until the next start
 	}
 	return os.Symlink(to, link)
 }

@@ -71,7 +71,7 @@ func TestBatchesAreStagedInMemory(t *testing.T) {
 		if err := srv.Restart(); err != nil { // the server removes the link
 			t.Fatal(err)
 		}
-			for b.Ping(t.Context()) != nil { // it connects again by itself
+		for b.Ping(t.Context()) != nil { // it connects again by itself
 			if t.Context().Err() != nil {
 				t.Fatal("no connection")
 			}

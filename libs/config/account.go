@@ -14,7 +14,10 @@ import (
 )
 
 // need says which secrets an account cannot do without.
-type need struct{ webhook, api bool }
+type need struct {
+	webhook, api bool
+	as           string // connector.AsSource or AsTarget
+}
 
 // account reads what sources and targets have in common, but for settings and
 // secrets, which depend on what the account is used for.
@@ -49,7 +52,7 @@ func (l *loader) account(name string, s *section) (Account, bool) {
 
 // finish reads settings and secrets, which need the connector.
 func (l *loader) finish(a *Account, s *section, n need) {
-	a.Settings = l.settings(a, s.sub("settings"))
+	a.Settings = l.settings(a, s.sub("settings"), n.as)
 	a.Secrets = l.secrets(a, s, s.sub("secrets"), n)
 	if a.BaseURL == "" {
 		a.BaseURL = strings.TrimSuffix(a.Type.BaseURL, "/")

@@ -60,7 +60,7 @@ func TestSourceDefaultsAndSettings(t *testing.T) {
 		t.Error(diff)
 	}
 	hris := c.Sources["hris"]
-	if !hris.Webhook || !hris.Read || hris.Schedule != 15*time.Minute {
+	if !hris.Webhook || !hris.Read || hris.Schedule != 15*time.Minute || hris.Bulk != 200 {
 		t.Errorf("hris = %+v", hris)
 	}
 	if hris.BaseURL != "https://acme.hris.example" {
@@ -254,5 +254,22 @@ func TestUseSandbox(t *testing.T) {
 	production := good(t, txtar.File{Name: "muster.yaml", Data: []byte("company: acme\nenvironment: production\nzone: UTC\ncustom: {salary_band: pay}\n")})
 	if production.UseSandbox("http://127.0.0.1:8090", nil) == nil {
 		t.Error("a production company runs against a sandbox")
+	}
+}
+
+// TestSweepIsTheDefault of whoever can be asked for changes, and can be put off.
+func TestSweepIsTheDefault(t *testing.T) {
+	for text, want := range map[string]struct {
+		schedule time.Duration
+		bulk     int
+	}{
+		"":                               {15 * time.Minute, 200},
+		"schedule: 1h\nbulk_above: 50\n": {time.Hour, 50},
+		"schedule: off\nwebhook: true\nbulk_above: 0\n": {0, 0},
+	} {
+		c := good(t, txtar.File{Name: "sources/hris.yaml", Data: []byte("connector: hris\nbase_url: https://h.example\nsecrets: {webhook: env:A, api_key: env:B}\n" + text)})
+		if got := c.Sources["hris"]; got.Schedule != want.schedule || got.Bulk != want.bulk {
+			t.Errorf("%q: every %s, above %d", text, got.Schedule, got.Bulk)
+		}
 	}
 }

@@ -101,6 +101,7 @@ type Account struct {
 	Secrets      map[string]secret.Ref // by the connector's name for them
 	Settings     map[string]any        // checked, typed, defaults filled in
 	AllowPrivate []string              // host or host:port the dial guard lets through although private
+	SandboxHost  string                // host:port of the sandbox, once the account is pointed at it
 	Paused       bool
 
 	sandboxName string // folder of the sandbox: the vendor account's name
@@ -112,6 +113,7 @@ type Source struct {
 	Webhook  bool          // the vendor pushes to /webhooks/<name>
 	Read     bool          // a record is read after a hint
 	Schedule time.Duration // between two sweeps; 0: none
+	Bulk     int           // so many hints may wait; above it one read of changes replaces single ones; 0: never
 	LinkWait time.Duration // how long an unknown key waits for word from our own create
 	Settle   time.Duration // quiet time after which pushed changes are judged as one batch; 0: off
 	Mapping  *mapping.Mapping
@@ -153,6 +155,16 @@ type Target struct {
 	AfterDead string
 	Limits    Limits
 	Retry     Retry
+	Files     FilePlan // of a connector that takes files
+}
+
+// FilePlan says when a target's next file is due: what has waited for Every, or
+// since before a time of At, goes at once, and so does a full file.
+type FilePlan struct {
+	Every   time.Duration   // 0: only at the times of At
+	At      []time.Duration // times of day in the company's zone, since midnight as a clock shows it
+	Most    int             // people's changes in a file; 0: as the connector says
+	Answers time.Duration   // between two looks for what the receiver says
 }
 
 // Limits hold a target's calls back.

@@ -56,21 +56,22 @@ func TestShippedCompanies(t *testing.T) {
 		if _, ok := all.Sources[name]; ok != (typ.Webhook != nil || typ.Source != nil || typ.Answers != nil) {
 			t.Errorf("deploy/all has source %s: %t", name, ok)
 		}
-		if _, ok := all.Targets[name]; ok != (typ.Sink != nil) {
+		if _, ok := all.Targets[name]; ok != (typ.Sink != nil || typ.Files != nil) {
 			t.Errorf("deploy/all has target %s: %t", name, ok)
 		}
-		if typ.Sink != nil && len(all.For(name)) != 1 {
+		if (typ.Sink != nil || typ.Files != nil) && len(all.For(name)) != 1 {
 			t.Errorf("deploy/all has %d integrations to %s", len(all.For(name)), name)
 		}
 	}
 }
 
-// The demo stands on these: who may see pay, and which account is one.
+// The demo stands on these: who may see what is restricted, and which account
+// is one.
 func TestAcme(t *testing.T) {
 	c := shipped(t)["acme"]
 	for name, i := range c.Integrations {
-		if i.Restricted(c.Custom) != (name == "hris-to-payroll") {
-			t.Errorf("%s sees pay: %t", name, i.Restricted(c.Custom))
+		if i.Restricted(c.Custom) != (name == "hris-to-payroll" || name == "hris-to-benefits") {
+			t.Errorf("%s sees pay or benefits: %t", name, i.Restricted(c.Custom))
 		}
 	}
 	if got := c.Targets["bamboohr"].Source; got != "bamboohr" {
@@ -111,7 +112,8 @@ func TestShippedAccountsOpen(t *testing.T) {
 			open(&s.Account, "source", s.Schedule > 0, func(a connector.Account) error { _, err := s.Type.Source(a); return err })
 		}
 		for _, to := range c.Targets {
-			open(&to.Account, "sink", true, func(a connector.Account) error { _, err := to.Type.Sink(a); return err })
+			open(&to.Account, "files", to.Type.Files != nil, func(a connector.Account) error { _, err := to.Type.Files(a); return err })
+			open(&to.Account, "sink", to.Type.Sink != nil, func(a connector.Account) error { _, err := to.Type.Sink(a); return err })
 			open(&to.Account, "check", to.Type.Check != nil, func(a connector.Account) error { _, err := to.Type.Check(a); return err })
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"github.com/muster-hr/muster/libs/config"
@@ -88,11 +90,29 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// TestFilePlan: when a file is due, said and unsaid.
+func TestFilePlan(t *testing.T) {
+	for text, want := range map[string]config.FilePlan{
+		"": {Every: 15 * time.Minute, Answers: time.Minute},
+		"files: {at: ['18:00', '06:30'], most: 200, answers: 5m}\n": {At: []time.Duration{18 * time.Hour, 6*time.Hour + 30*time.Minute}, Most: 200, Answers: 5 * time.Minute},
+		"files: {every: 1h, at: '18:00'}\n":                         {Every: time.Hour, At: []time.Duration{18 * time.Hour}, Answers: time.Minute},
+	} {
+		c := good(t, txtar.File{Name: "targets/payroll.yaml", Data: []byte("connector: drop\nsecrets: {key: env:A}\n" + text)})
+		to := c.Targets["payroll"]
+		if d := cmp.Diff(want, to.Files); d != "" {
+			t.Errorf("%q (-want +got):\n%s", text, d)
+		}
+		if d := cmp.Diff(map[string]any{"number": 1}, to.Settings); d != "" {
+			t.Errorf("settings (-want +got):\n%s", d)
+		}
+	}
+}
+
 // What to write instead is as much a promise as the place: a slip of the
 // finger names the word that was meant.
 func TestFixNamesWhatWasMeant(t *testing.T) {
 	for _, c := range []struct{ file, body, want string }{
-		{"sources/ats.yaml", "connector: atss\nsecrets: {webhook: env:A}\n", "write ats; known are ats, bus, dir, hris, iam, poll"},
+		{"sources/ats.yaml", "connector: atss\nsecrets: {webhook: env:A}\n", "write ats; known are ats, bus, dir, drop, hris, iam, poll"},
 		{"sources/ats.yaml", "connector: ats\nsecerts: {webhook: env:A}\nsecrets: {webhook: env:A}\n", "write secrets"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [work_mail]\nmode: on\n", "write work_email"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [\"phones[].number\"]\nmode: on\n", "write phones[]"},

@@ -81,6 +81,9 @@ func (l *loader) sourceMapping(src *Source, s *section) *mapping.Mapping {
 		return nil
 	}
 	src.MappingFile = file
+	if file == "" && src.Type.Survey && src.Type.FromVendor == nil {
+		return nil // answers need none
+	}
 	if file == "" && src.Type.FromVendor == nil {
 		l.add(s.atKey("connector"), CodeNoMapping, "add mappings/"+src.Name+".yaml", "%s ships no mapping from record to person", src.Connector)
 		return nil

@@ -14,11 +14,17 @@ import (
 
 // settings reads what the connector lets a company set. A setting named
 // `signature.header` may be written below `signature:` or with its dot.
-func (l *loader) settings(a *Account, s *section) map[string]any {
+func (l *loader) settings(a *Account, s *section, as string) map[string]any {
 	out := map[string]any{}
-	l.settingsBelow(a, s, "", out)
-	for _, name := range slices.Sorted(maps.Keys(a.Type.Settings)) {
-		set := a.Type.Settings[name]
+	known := map[string]connector.Setting{}
+	for name, set := range a.Type.Settings {
+		if set.For == "" || set.For == as {
+			known[name] = set
+		}
+	}
+	l.settingsBelow(a, s, "", known, out)
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		set := known[name]
 		if _, ok := out[name]; ok {
 			continue
 		}
@@ -36,15 +42,15 @@ func (l *loader) settings(a *Account, s *section) map[string]any {
 	return out
 }
 
-func (l *loader) settingsBelow(a *Account, s *section, prefix string, out map[string]any) {
-	names := slices.Sorted(maps.Keys(a.Type.Settings))
+func (l *loader) settingsBelow(a *Account, s *section, prefix string, known map[string]connector.Setting, out map[string]any) {
+	names := slices.Sorted(maps.Keys(known))
 	for _, key := range s.order {
 		name := prefix + key
-		set, ok := a.Type.Settings[name]
+		set, ok := known[name]
 		_, twice := out[name]
 		below := slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, name+".") })
 		if below && set.Kind != connector.SettingTable && s.entries[key].node.Kind == yaml.MappingNode {
-			l.settingsBelow(a, s.sub(key), name+".", out)
+			l.settingsBelow(a, s.sub(key), name+".", known, out)
 			continue
 		}
 		switch {

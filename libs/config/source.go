@@ -9,6 +9,12 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 )
 
+// defaultSchedule finds within a quarter of an hour what no webhook told.
+const defaultSchedule = 15 * time.Minute
+
+// defaultBulk is how many hints are read one by one, however fast they come.
+const defaultBulk = 200
+
 // defaultLinkWait is how long an unknown key of an account that we also write
 // to waits for word from our own create, before it counts as somebody new.
 const defaultLinkWait = time.Minute
@@ -19,7 +25,12 @@ func (l *loader) source(name string, s *section) {
 	src := &Source{Account: a}
 	src.Webhook = s.flag("webhook", a.Type.Webhook != nil)
 	src.Read = s.flag("read", a.Type.Reader != nil)
-	src.Schedule = s.duration("schedule", 0, true)
+	sweep := time.Duration(0)
+	if a.Type.Source != nil && !a.Type.Survey { // answers come one by one; a lost one is asked for on purpose
+		sweep = defaultSchedule
+	}
+	src.Schedule = s.duration("schedule", sweep, true)
+	src.Bulk = s.whole("bulk_above", defaultBulk, 0)
 	src.LinkWait = s.duration("link_wait", defaultLinkWait, false)
 	src.Settle = s.duration("settle", 0, true)
 	src.Match = l.matchRules(s)
@@ -35,7 +46,7 @@ func (l *loader) source(name string, s *section) {
 		s.take("mapping")
 		return
 	}
-	l.finish(&src.Account, s, need{webhook: src.Webhook, api: src.Read || src.Schedule > 0})
+	l.finish(&src.Account, s, need{webhook: src.Webhook, api: src.Read || src.Schedule > 0, as: connector.AsSource})
 	l.checkSourceCan(src, s)
 	src.Mapping = l.sourceMapping(src, s)
 }

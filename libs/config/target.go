@@ -21,6 +21,7 @@ func (l *loader) target(name string, s *section) {
 	t.Source = s.text("account", "")
 	t.Limits = limits(s.sub("limits"))
 	t.Retry = l.retry(s.sub("retry"))
+	t.Files = l.filePlan(t, s, a)
 	for _, of := range []string{"-leavers", "-due", "-hints"} {
 		other, cut := strings.CutSuffix(name, of)
 		if _, taken := l.files["targets/"+other+".yaml"]; cut && taken {
@@ -31,16 +32,60 @@ func (l *loader) target(name string, s *section) {
 		return
 	}
 	l.company.Targets[name] = t
-	if a.Type.Sink == nil {
+	if !canWrite(a.Type) {
 		l.add(s.atValue("connector"), CodeNoCapability, "write one of "+strings.Join(l.having(canWrite), ", "), "%s cannot be a target", a.Connector)
 		s.take("settings")
 		s.take("secrets")
 		return
 	}
-	l.finish(&t.Account, s, need{api: true})
+	l.finish(&t.Account, s, need{api: true, as: connector.AsTarget})
 }
 
-func canWrite(t connector.Type) bool { return t.Sink != nil }
+func canWrite(t connector.Type) bool { return t.Sink != nil || t.Files != nil }
+
+// Defaults of a file plan.
+const (
+	filesEvery   = 15 * time.Minute
+	filesAnswers = time.Minute
+)
+
+// filePlan reads when the files of a target are due.
+func (l *loader) filePlan(t *Target, s *section, a Account) FilePlan {
+	var p FilePlan
+	inner := s.sub("files")
+	if a.Type.Files == nil {
+		if s.has("files") && canWrite(a.Type) {
+			l.add(s.atKey("files"), CodeNoCapability, "take files away", "%s does not take files", a.Connector)
+		}
+		for _, key := range inner.order { // the section itself is what is wrong
+			inner.take(key)
+		}
+		return p
+	}
+	if t.Kind == KindState {
+		l.add(s.atValue("kind"), CodeBadValue, "take kind away", "%s takes files, and a file holds changes", a.Connector)
+	}
+	for _, it := range inner.list("at") {
+		at, err := time.Parse("15:04", it.text)
+		if err != nil {
+			l.add(it.at, CodeBadValue, `write a time of day: "18:00"`, "%s is not a time of day", inner.path("at"))
+			continue
+		}
+		p.At = append(p.At, time.Duration(at.Hour())*time.Hour+time.Duration(at.Minute())*time.Minute)
+	}
+	every := filesEvery
+	if len(p.At) > 0 {
+		every = 0
+	}
+	p.Every = inner.duration("every", every, true)
+	if p.Every == 0 && len(p.At) == 0 {
+		l.add(inner.atValue("every"), CodeBadValue, "write a length of time, or times of day as at", "without %s no file is ever due", inner.path("every"))
+	}
+	p.Most = inner.whole("most", 0, 1)
+	p.Answers = inner.duration("answers", filesAnswers, false)
+	inner.done()
+	return p
+}
 
 // limits: without a rate the vendor's own answers hold us back.
 func limits(s *section) Limits {
@@ -84,8 +129,8 @@ func (l *loader) sameAccounts() {
 		switch {
 		case written == noAccount, written == "" && (!ok || src.Connector != t.Connector):
 			t.Source = ""
-			if ok && src.Connector != t.Connector {
-				t.sandboxName += "-target" // another vendor's account under the name of a source
+			if ok && (src.Connector != t.Connector || t.Type.Files != nil) {
+				t.sandboxName += "-target" // another account under the name of a source
 			}
 		case !ok:
 			l.add(s.atValue("account"), CodeUnknownSource, oneOf(written, append(slices.Sorted(maps.Keys(c.Sources)), noAccount)), "there is no source %q", written)

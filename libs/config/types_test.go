@@ -51,6 +51,16 @@ func types() map[string]connector.Type {
 			Sandbox:    connector.Sandbox{Settings: map[string]any{"pin": []string{"of the fake"}}, Secrets: map[string]string{"key": "for the fake"}},
 			FromVendor: []byte(shippedSource), ToVendor: []byte(shippedTarget),
 		},
+		"drop": { // takes files, and lays some down
+			Source: source, Files: func(connector.Account) (connector.Files, error) { return nil, nil }, Fake: someFake, BaseURL: "https://drop.example",
+			Secrets: map[string]connector.SecretUse{"key": {API: true}},
+			Settings: map[string]connector.Setting{
+				"pattern": {Kind: connector.SettingText, Required: true, For: connector.AsSource},
+				"number":  {Kind: connector.SettingInt, Default: 1, For: connector.AsTarget},
+				"folder":  {Kind: connector.SettingText},
+			},
+			FromVendor: []byte(shippedSource), ToVendor: []byte(shippedTarget),
+		},
 		"iam": { // is written to, has an address and a mapping
 			Sink: sink, Fake: someFake, BaseURL: "https://iam.example/",
 			Secrets:  map[string]connector.SecretUse{"token": {API: true}},

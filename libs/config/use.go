@@ -99,7 +99,7 @@ func (c *Company) toSandbox(a *Account, host string, doors map[string]string) {
 	if a.BaseURL == "" && !calls(a.Type) && a.Type.Fake == nil {
 		return // the nats connector writes to our own bus
 	}
-	a.BaseURL = c.sandbox + "/" + a.sandboxName
+	a.BaseURL, a.SandboxHost = c.sandbox+"/"+a.sandboxName, host
 	if a.listens() {
 		host = doors[a.sandboxName]
 		a.BaseURL = a.Type.Schemes[len(a.Type.Schemes)-1] + "://" + host

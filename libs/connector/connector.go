@@ -161,6 +161,11 @@ type Source interface {
 	Changes(ctx context.Context, after Cursor) (Page, error)
 }
 
+// Covers is what a Source has besides if its account's hints may tell of more
+// than its changes do. False: a read of changes never stands for hints, however
+// many wait.
+type Covers interface{ Covers() bool }
+
 // Refs is a connector's own memory about one employee at its vendor: ids by
 // name. It is saved with every attempt and handed back with the next.
 type Refs map[string]string
@@ -173,6 +178,7 @@ type Delivery struct {
 	Version   uint64         // the employee's version
 	Previous  uint64         // the version that was applied before, 0 if none
 	Status    string         // employment.status
+	Was       string         // the status that was applied last, "" if none
 	Body      map[string]any // the mapped fields, minimised: exactly what may be sent
 	Before    map[string]any // the body applied last, nil if unknown: lets a sink send differences
 	Refs      Refs           // from the last attempt; nil before the first
@@ -213,6 +219,7 @@ type Effects struct {
 	Idempotent  bool          // the same delivery twice has one effect without looking first
 	Consistency time.Duration // how long a write may stay invisible to Find
 	StateLike   bool          // default kind: true gets the newest state, false every change in order
+	Ref         string        // which of Refs others of the account name the person by; "": id
 }
 
 // Sink brings a vendor to the wanted state. Used by delivery.

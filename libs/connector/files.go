@@ -25,7 +25,9 @@ type Files interface {
 	// Build makes a file of pieces, in their order.
 	Build(n Numbering, pieces []Piece) (File, error)
 	// Put brings a file there whole or not at all. A file that is there already,
-	// by name and size of all its parts, is done. Errors are faults.
+	// by name and size of all its parts, is done. A name that other content has is
+	// a fault of class Record, reason [ReasonFileExists]: nothing is overwritten.
+	// Errors are faults.
 	Put(ctx context.Context, f File) error
 	// Answers reads what the receiver said about files that await it. An answer
 	// to a file that is not among them is passed over; nothing new is no error.
@@ -33,6 +35,9 @@ type Files interface {
 	// Terms are constant for a target.
 	Terms() FileTerms
 }
+
+// ReasonFileExists is the reason of a Put whose name is taken by other content.
+const ReasonFileExists = "exists"
 
 // FileTerms are what the receiver was agreed with.
 type FileTerms struct {
@@ -44,8 +49,9 @@ type FileTerms struct {
 
 // Piece is a person's part of a file.
 type Piece struct {
-	Key     string // what may stand only once in a file: a second piece with it waits for the next file
-	Content []byte // in the connector's own form, without anything that the file's number or day decides
+	Key     string   // what may stand only once in a file: a second piece with it waits for the next file
+	Also    []string // further such keys, of a piece that has several
+	Content []byte   // in the connector's own form, without anything that the file's number or day decides
 }
 
 // Numbering tells a file from every other of its target.
@@ -87,7 +93,7 @@ type Answer struct {
 
 // Refusal is why a piece was not taken.
 type Refusal struct {
-	Index  int    // of the piece; -1: the file, so everybody in it
+	Index  int    // of the piece; -1: the file, so everybody in it, and with Others everybody again in the next one
 	Reason string // short and countable, no value of a person: "bad_date"
 	Path   string // where in the receiver's words: "2100/DMG02"
 	Rule   string // the receiver's code: "IK403=8"

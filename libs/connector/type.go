@@ -90,12 +90,19 @@ const (
 	SettingTable    SettingKind = "table"
 )
 
+// Uses of an account.
+const (
+	AsSource = "source"
+	AsTarget = "target"
+)
+
 // Setting is one setting of a connector.
 type Setting struct {
 	Kind     SettingKind
 	Default  any      // in the form of Kind; nil: unset
 	Words    []string // allowed words of a text
 	Required bool
+	For      string // AsSource or AsTarget: only accounts of that use have it; "": both
 	Doc      string // one sentence; says "unverified" where the vendor's behaviour is not documented
 }
 
@@ -120,7 +127,8 @@ type Type struct {
 	Check   func(Account) (Check, error)
 
 	// Survey says that the records are answers to surveys, not people: each body
-	// is a survey.Response, and nothing is mapped.
+	// is a survey.Response. They are linked to who answered and kept; with a
+	// mapping of the company's own they are a partial word about that person too.
 	Survey bool
 
 	Settings map[string]Setting

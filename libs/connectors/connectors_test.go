@@ -16,7 +16,7 @@ import (
 func TestTableIsComplete(t *testing.T) {
 	for name, c := range All {
 		t.Run(name, func(t *testing.T) {
-			if c.Webhook == nil && c.Source == nil && c.Reader == nil && c.Sink == nil {
+			if c.Webhook == nil && c.Source == nil && c.Reader == nil && c.Sink == nil && c.Files == nil {
 				t.Error("it can do nothing")
 			}
 			page, err := os.ReadFile(filepath.Join("..", "..", "docs", "connectors", name+".md"))

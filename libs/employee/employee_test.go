@@ -104,6 +104,7 @@ func TestCovers(t *testing.T) {
 		{"positions", "positions[p2].title", true}, {"positions[].title", "positions[primary].title", true}, {"positions[].title", "positions[primary].titles", false},
 		{"positions[primary].title", "positions[p2].title", false}, {"phones[work]", "phones[work]", true}, {"phones[work]", "phones[mobile]", false},
 		{"compensation", "compensation.amount", true}, {"compensation.amount", "compensation.currency", false}, {"national_ids[]", "national_ids[US/ssn]", true},
+		{"deductions[]", "deductions", true}, {"deductions", "deductions", true}, {"positions[]", "positions", true}, {"deductions[]", "dependants", false},
 	} {
 		if got := Covers(c.entry, c.leaf); got != c.want {
 			t.Errorf("Covers(%s, %s) = %v", c.entry, c.leaf, got)

@@ -222,7 +222,7 @@ func ClassOf(leaf string, custom CustomClasses) Class {
 // `positions` cover `positions[primary].title`, `phones[work]` covers only
 // that element.
 func Covers(entry, leaf string) bool {
-	if covers(entry, leaf) {
+	if covers(entry, leaf) || strings.TrimSuffix(entry, "[]") == leaf { // a list that is one value
 		return true
 	}
 	p := Pattern(leaf)

@@ -61,6 +61,16 @@ func ReadHead(head []byte) (h Head, err error) {
 				ok = ok && seq.Type == gjson.Number
 				return ok
 			})
+		case "awaits":
+			if ok = v.IsArray(); !ok {
+				ok = v.Type == gjson.Null
+				break
+			}
+			v.ForEach(func(_, token gjson.Result) bool {
+				h.Awaits = append(h.Awaits, token.String())
+				ok = ok && token.Type == gjson.String
+				return ok
+			})
 		}
 		return ok
 	})

@@ -107,7 +107,8 @@ type Spell struct {
 }
 
 // Position is one position held; at most one is primary. Manager is our
-// employee id in a state and an object that names the person in an observation.
+// employee id in a state and an object that names the person in an observation;
+// a state that does not know the person yet has [Awaited] there.
 type Position struct {
 	ID          string       `json:"id,omitempty"`
 	Title       string       `json:"title,omitempty"`

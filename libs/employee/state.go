@@ -21,7 +21,8 @@ type Head struct {
 	Initial    bool              `json:"initial,omitempty"` // the first sight of the person
 	AcceptedAt time.Time         `json:"accepted_at"`       // when the cause was accepted, for latencies
 	Config     string            `json:"config"`
-	Contains   map[string]uint64 `json:"contains"` // RAW sequence contained, by statement `<source>.<token>`
+	Contains   map[string]uint64 `json:"contains"`         // RAW sequence contained, by statement `<source>.<token>`
+	Awaits     []string          `json:"awaits,omitempty"` // tokens of people whom a source named and nobody knows yet
 }
 
 // Origin is where a leaf's value came from.

@@ -35,6 +35,8 @@ const (
 	ReadPagedV1      = "hr.read.paged.v1" // a page is durable, more may follow
 	ReadEndedV1      = "hr.read.ended.v1" // a full read has ended, and how
 
+	SurveyResponseReceivedV1 = "hr.survey.response_received.v1"
+
 	MatchReservedV1 = "hr.match.reserved.v1"
 	LeaverNotedV1   = "hr.leaver.noted.v1"
 
@@ -42,7 +44,9 @@ const (
 	DeliveryCompletedV1 = "hr.delivery.completed.v1"
 	DeliveryParkedV1    = "hr.delivery.parked.v1"
 	DeliveryWakeV1      = "hr.delivery.wake.v1"
+	DeliveryAwaitsV1    = "hr.delivery.awaits.v1" // somebody was left out, or is named otherwise from now on
 	DeliveryRejectedV1  = "hr.delivery.rejected.v1"
+	DeliveryFiledV1     = "hr.delivery.filed.v1" // what became of a file
 
 	KeyWrappedV1    = "hr.key.wrapped.v1"
 	ConfigAppliedV1 = "hr.config.applied.v1"

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -387,6 +388,30 @@ func TestOkta(t *testing.T) {
 	}
 }
 
+// TestAManagerWhoIsNotThere is left out and told, whether known by our id or
+// only by the name that a source gave.
+func TestAManagerWhoIsNotThere(t *testing.T) {
+	for _, manager := range []any{"01JD0000000000000000000002", map[string]any{"work_email": "boss@acme.example"}, employee.Awaited("match.email.x"), nil} {
+		who := person(t, map[string]any{"login": "a@b.example", "firstName": "A", "lastName": "B", "title": "T", "department": "D"}, "active")
+		position, _ := who["positions"].([]any)[0].(employee.Tree)
+		position["manager"] = manager
+		for target, place := range map[string]string{"okta": "managerId", "scim": "manager", "ldap": "manager"} {
+			got, err := explain.Target(t.Context(), company(t, "all"), target, explain.Want{Employee: who, Now: now, Getenv: none})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(got.Flags, explain.FlagWaitsFor) != (manager != nil) {
+				t.Errorf("%s: a manager %v makes the flags %v", target, manager, got.Flags)
+			}
+			for _, r := range got.Requests {
+				if body := fmt.Sprint(r.Body); manager != nil && strings.Contains(body, place) {
+					t.Errorf("%s: a manager %v is sent: %s", target, manager, body)
+				}
+			}
+		}
+	}
+}
+
 func TestTargetUnchanged(t *testing.T) {
 	who := person(t, map[string]any{"login": "a@b.example", "firstName": "A", "lastName": "B"}, "active")
 	for _, name := range []string{"okta", "bamboohr"} {
@@ -416,14 +441,19 @@ func TestEveryTarget(t *testing.T) {
 				if pay, _ := who["compensation"].(employee.Tree); target == "gusto" {
 					pay["currency"], pay["period"] = "USD", "year" // it pays in nothing else
 				}
+				employment["status"] = "pre_hire"
+				files := c.Targets[target].Type.Files != nil
+				if files {
+					employment["status"] = "active" // they are told of nobody before
+				}
 				got, err := explain.Target(t.Context(), c, target, explain.Want{Employee: who, Now: now, Getenv: none})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(got.Requests) == 0 {
-					t.Fatalf("nothing is sent: %+v", got)
+				if len(got.Requests)+len(got.Files) == 0 && c.Targets[target].Connector != "edi834" || files == (len(got.Requests) > 0) {
+					t.Fatalf("nothing is sent, or in the wrong form: %+v", got) // who has elected nothing is nobody to a carrier
 				}
-				b, err := json.Marshal(got.Requests)
+				b, err := json.Marshal([]any{got.Requests, got.Files})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -433,7 +463,7 @@ func TestEveryTarget(t *testing.T) {
 				if slices.Contains(got.Withheld, "birth_date") && strings.Contains(string(b), "1990-01-02") {
 					t.Error("a withheld value is sent")
 				}
-				if target != "bamboohr" && strings.Contains(string(b), "219-09-9999") {
+				if target != "bamboohr" && target != "csv" && strings.Contains(string(b), "219-09-9999") {
 					t.Error("the national id is sent")
 				}
 			})

@@ -178,6 +178,9 @@ func record(c *config.Company, src *config.Source, r connector.Record, now time.
 		return out
 	}
 	now = now.In(c.Zone) // its days are calendar days there
+	if src.Type.Survey {
+		return response(c, src, r, now, out)
+	}
 	obs, err := src.Mapping.Observe(r, now)
 	if err != nil {
 		out.Stages = append(out.Stages, dead("map", fault.Of(err)))

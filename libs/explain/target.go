@@ -192,7 +192,7 @@ func (j *job) deliver(ctx context.Context, left bool) error {
 	}
 	changed := employee.Changed(j.before, j.fields)
 	if j.Before != nil {
-		d.Version, d.Previous, d.Refs = 2, 1, maps.Clone(j.Before.Refs)
+		d.Version, d.Previous, d.Refs, d.Was = 2, 1, maps.Clone(j.Before.Refs), was
 		earlier := employee.NewAllowList(j.integration.Fields).Minimise(j.before)
 		dropManagers(earlier)
 		if d.Before, err = j.body(earlier, d.Type, was); err != nil {
@@ -265,6 +265,9 @@ func (j *job) apply(ctx context.Context, d connector.Delivery) error {
 	r := newRecorder(j.to, built, d.Refs, j.now)
 	built.Transport, built.Team, built.Log = r, r, slog.New(slog.DiscardHandler)
 	built.Now = func() time.Time { return j.now }
+	if j.to.Type.Files != nil {
+		return j.file(built, d)
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	atDoor := openDoor(ctx, j.to, r.options, &built)
@@ -309,6 +312,33 @@ func (j *job) apply(ctx context.Context, d connector.Delivery) error {
 	return nil
 }
 
+// file makes the file that would hold this change alone, as the first one.
+func (j *job) file(a connector.Account, d connector.Delivery) error {
+	files, err := j.to.Type.Files(a)
+	if err != nil {
+		return fmt.Errorf("%w: target %s: %w", ErrInput, j.to.Name, err)
+	}
+	p, err := files.Piece(d)
+	if f := fault.Of(err); f != nil && f.Class == fault.Record {
+		return j.dead(err)
+	} else if f != nil {
+		return fmt.Errorf("target %s: %w", j.to.Name, err)
+	}
+	if len(p.Content) == 0 {
+		j.out.flag(FlagUnchanged)
+		return nil
+	}
+	number := max(files.Terms().FirstNumber, 1)
+	f, err := files.Build(connector.Numbering{Number: number, Previous: number - 1, At: j.now}, []connector.Piece{p})
+	if err != nil {
+		return fmt.Errorf("target %s: %w", j.to.Name, err)
+	}
+	for _, part := range f.Parts {
+		j.out.Files = append(j.out.Files, File{Name: part.Name, Content: string(part.Content)})
+	}
+	return nil
+}
+
 // account is the target's with an invented value for every secret that cannot
 // be read here: it is never shown.
 func (j *job) account() (config.Account, func(string) string, error) {
@@ -316,6 +346,9 @@ func (j *job) account() (config.Account, func(string) string, error) {
 	for name, ref := range j.to.Secrets {
 		if _, err := ref.Resolve(j.Getenv); err != nil {
 			invented[name] = "invented-" + name
+			if v, own := j.to.Type.Sandbox.Secrets[name]; own { // one that has a form
+				invented[name] = v
+			}
 		}
 	}
 	return given(j.to.Account, invented, j.Getenv)

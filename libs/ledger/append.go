@@ -129,6 +129,9 @@ func add(ctx context.Context, tx pgx.Tx, head Head, rs []Record) error {
 	if err := addConflicts(ctx, tx, head.Life, place, rs); err != nil {
 		return err
 	}
+	if err := addAnswers(ctx, tx, rs); err != nil {
+		return err
+	}
 	return addDead(ctx, tx, rs)
 }
 

@@ -6,9 +6,12 @@
 //	chain_heads    per stream: the last sequence taken and the hash at the end
 //	conflicts      fields that a source said and may not set
 //	dead_letters   index of what was given up, with its state
+//	survey_responses, survey_facts   who answered what, until they are erased
 //
-// No value of a person is in here: rows name fields, never their content, and
-// hash the sealed data, so that erasing a person's keys leaves the chain valid.
+// No value of a person is in the evidence: rows name fields, never their
+// content, and hash the sealed data, so that erasing a person's keys leaves the
+// chain valid. Facts of surveys hold what was chosen or counted, never what
+// somebody wrote, and are deleted with their person.
 package ledger
 
 import (
@@ -58,6 +61,7 @@ type Record struct {
 
 	Stage     string     // of a dead letter; not a column of the record
 	Conflicts []Conflict // rows of their own beside the record
+	Answers   *Answers   // likewise, of a response to a survey
 }
 
 // Conflict is a field that a source may not set.

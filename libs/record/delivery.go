@@ -57,14 +57,22 @@ type Delivery struct {
 	Digest    string    `json:"digest,omitempty"`   // of what was applied last
 	Status    string    `json:"status,omitempty"`   // employment.status applied last, if the target may know it
 	Uncertain time.Time `json:"uncertain,omitzero"` // since when a write may have happened that nobody confirmed
+	Left      bool      `json:"left,omitempty"`     // no integration covered the employee any more, and on_leave was followed
+
+	WaitsFor []string          `json:"waits_for,omitempty"` // our ids of those whom the body applied last should name and the target did not know
+	Named    map[string]string `json:"named,omitempty"`     // whom it names: HMAC of the name, by our id
+
+	File   int64    `json:"file,omitempty"`   // number of the file that the change went in
+	Staged []Staged `json:"staged,omitempty"` // what goes in files and is not at its end, in order
 
 	Refs map[string]string `json:"-"` // the connector's own ids, sealed
-	Body map[string]any    `json:"-"` // what was applied last, sealed
+	Body map[string]any    `json:"-"` // what was applied last, sealed; of a target that takes files what is staged for it too
 }
 
 type sealedDelivery struct {
-	Refs map[string]string `json:"refs,omitempty"`
-	Body map[string]any    `json:"body,omitempty"`
+	Refs   map[string]string `json:"refs,omitempty"`
+	Body   map[string]any    `json:"body,omitempty"`
+	Staged []sealedStaged    `json:"staged,omitempty"`
 }
 
 // Deliver packs an attempt. With restricted its body is sealed as such.
@@ -74,15 +82,15 @@ func (c Codec) Deliver(ctx context.Context, d Delivery, restricted bool) (Messag
 		return Message{}, err
 	}
 	env := seal.Envelope{Head: head}
-	basic := sealedDelivery{Refs: d.Refs}
-	if restricted && d.Body != nil {
-		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body}); err != nil {
+	basic, staged := sealedDelivery{Refs: d.Refs}, sealStaged(d.Staged)
+	if restricted && (d.Body != nil || staged != nil) {
+		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body, Staged: staged}); err != nil {
 			return Message{}, err
 		}
 	} else {
-		basic.Body = d.Body
+		basic.Body, basic.Staged = d.Body, staged
 	}
-	if basic.Refs != nil || basic.Body != nil {
+	if basic.Refs != nil || basic.Body != nil || basic.Staged != nil {
 		if env.Basic, err = json.Marshal(basic); err != nil {
 			return Message{}, err
 		}
@@ -128,6 +136,9 @@ func (c Codec) OpenDelivery(ctx context.Context, id string, e event.Event, restr
 		}
 		if s.Body != nil {
 			d.Body = s.Body
+		}
+		if err := openStaged(d.Staged, s.Staged); err != nil {
+			return d, foreign(fmt.Errorf("sealed part of %s: %w", e.Type(), err))
 		}
 	}
 	return d, nil

@@ -25,6 +25,7 @@ import (
 	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/muster-hr/muster/libs/topology"
@@ -124,6 +125,9 @@ const (
 // Seal packs an envelope for owner. aad binds the sealed parts to their
 // message: the event's id and type. Keys that do not exist yet are created.
 func (s *Sealer) Seal(ctx context.Context, owner, aad string, e Envelope) ([]byte, error) {
+	if err := s.both(ctx, owner, e); err != nil {
+		return nil, err
+	}
 	out := make([]byte, 0, len(e.Head)+len(e.Basic)+len(e.Restricted)+96)
 	out = append(out, formatV1)
 	out = binary.AppendUvarint(out, uint64(len(e.Head)))
@@ -156,6 +160,24 @@ func (s *Sealer) Seal(ctx context.Context, owner, aad string, e Envelope) ([]byt
 		out = key.Seal(out, out[at:at+nonceBytes], p.data, additional(p.part, owner, aad))
 	}
 	return out, nil
+}
+
+// both makes or fetches the keys of both parts at the same time, where neither
+// is at hand: each waits for the store.
+func (s *Sealer) both(ctx context.Context, owner string, e Envelope) error {
+	if s.off || e.Basic == nil || e.Restricted == nil || s.keys.Contains(topology.Key(string(Basic), owner)) {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range []Part{Basic, Restricted} {
+		g.Go(func() error {
+			if _, err := s.key(ctx, p, owner, true); err != nil {
+				return fmt.Errorf("key of %s: %w", p, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // Open unpacks an envelope. Only the named parts are opened and only their

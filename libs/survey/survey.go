@@ -61,6 +61,7 @@ type Answer struct {
 	Text     string `json:"text,omitempty"` // the question as it was written, placeholders included
 	Kind     Kind   `json:"kind"`
 	Value    any    `json:"value"`
+	Own      bool   `json:"own,omitempty"` // beside the choices that were given: somebody's own words are in the value
 	Comment  string `json:"comment,omitempty"`
 	Min      *int   `json:"min,omitempty"` // ends of a scale
 	Max      *int   `json:"max,omitempty"`

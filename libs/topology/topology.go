@@ -6,21 +6,24 @@
 // vendor's key, <id> our employee id. Nothing personal stands in a subject.
 package topology
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Streams, in the order a change meets them.
 const (
-	Hints     = "HINTS"     // hr.hint.<account>.<key>                    ingress → poller, delivery
+	Hints     = "HINTS"     // hr.hint.<account>.<key>, hr.hint.<account>.listed.<key>  ingress, poller → poller, delivery
 	Raw       = "RAW"       // hr.raw.<source>.<key>                      ingress, poller, delivery → transform
 	People    = "PEOPLE"    // hr.said.… hr.match.… hr.employee.… hr.leaver.…  transform → delivery, audit
 	Delivered = "DELIVERED" // hr.delivered.<target>.<id>                 delivery → delivery, audit
-	Parked    = "PARKED"    // hr.parked.… hr.wake.… hr.due.…             delivery → delivery
+	Parked    = "PARKED"    // hr.parked.… hr.wake.… hr.due.… hr.waits.… hr.moved.…  delivery → delivery
 	Dead      = "DEAD"      // hr.dead.<stage>.<integration>.<id>.<event> transform, delivery → audit
 	Decisions = "DECISIONS" // hr.decide.<receiver>.<verb>                console → transform, delivery
 	Audit     = "AUDIT"     // hr.audit.<service>.<action>                all → audit
 	Keys      = "KEYS"      // hr.key.<basic|restricted>.<owner>          wrapped data keys, secure delete
 	Config    = "CONFIG"    // hr.config.current                          the running config version
-	Surveys   = "SURVEYS"   // hr.survey.<survey>.<response>              ingress → audit
+	Surveys   = "SURVEYS"   // hr.survey.<survey>.<response>              transform → audit
 )
 
 // Stages of a dead letter.
@@ -37,6 +40,11 @@ const ReadFrames = "_read"
 
 // Hint is the subject of "look at this key".
 func Hint(account, key string) string { return "hr.hint." + account + "." + key }
+
+// Listed is the subject of a hint that a read of changes gave. It stands beside
+// the one of a webhook, since the cursor is past it: no later read of changes
+// stands for it.
+func Listed(account, key string) string { return Hint(account, "listed."+key) }
 
 // RawRecord is the subject of a record as received.
 func RawRecord(source, key string) string { return "hr.raw." + source + "." + key }
@@ -59,6 +67,18 @@ func Leaver(id string) string { return "hr.leaver." + id }
 // DeliveredTo is the subject of intents and outcomes of one target and employee.
 func DeliveredTo(target, id string) string { return "hr.delivered." + target + "." + id }
 
+// Files stands where an employee's id does in the subjects of a target's files.
+const Files = "_file"
+
+// DeliveredFile is the subject of what became of one numbered file of a target.
+// It has a token more than those of employees: "hr.delivered.T.*" are they.
+func DeliveredFile(target string, number int64) string {
+	return DeliveredTo(target, Files) + "." + strconv.FormatInt(number, 10)
+}
+
+// DeliveredFiles matches the subjects of all files of a target.
+func DeliveredFiles(target string) string { return DeliveredTo(target, Files) + ".*" }
+
 // ParkedAt is the subject of what waits at a target for one employee; the
 // wake-up is scheduled on WakeAt and fires on DueAt.
 func ParkedAt(target, id string) string { return "hr.parked." + target + "." + id }
@@ -68,6 +88,14 @@ func WakeAt(target, id string) string { return "hr.wake." + target + "." + id }
 
 // DueAt is the subject on which a wake-up fires.
 func DueAt(target, id string) string { return "hr.due." + target + "." + id }
+
+// WaitsAt is the subject of the note that an employee was delivered without
+// others, whom the target did not know.
+func WaitsAt(target, id string) string { return "hr.waits." + target + "." + id }
+
+// MovedAt is the subject of the note that an employee is named otherwise at the
+// target from now on, until those who name him are told.
+func MovedAt(target, id string) string { return "hr.moved." + target + "." + id }
 
 // DeadLetter is the subject of a dead letter. Empty tokens become "-".
 func DeadLetter(stage, integration, id, event string) string {
@@ -89,6 +117,15 @@ const KeyHMAC = "hr.key.hmac.current"
 
 // ConfigCurrent is the subject of the running config version.
 const ConfigCurrent = "hr.config.current"
+
+// Survey is the subject of a response to a survey: the vendor's id of the survey
+// as far as it can stand there, the token of that of the response.
+func Survey(survey, response string) string {
+	if !ValidToken(survey) {
+		survey = Unknown
+	}
+	return "hr.survey." + survey + "." + response
+}
 
 // TeamStream is the stream of a downstream team.
 func TeamStream(team string) string { return "TEAM_" + team }

@@ -30,8 +30,8 @@ func TestCommentsNameTheSubjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	comments := strings.Join(regexp.MustCompile(`(?m)^\t[A-Z]\w+ += "[A-Z]+" +//.*$`).FindAllString(string(b), -1), "\n")
-	for _, subject := range []string{Hint("a", "k"), RawRecord("s", "k"), Said("s", "k"), Match("email", "h"), Employee("i"), Leaver("i"), DeliveredTo("t", "i"),
-		ParkedAt("t", "i"), WakeAt("t", "i"), DueAt("t", "i"), DeadLetter("map", "x", "i", "e"), Decide("r", "v"), AuditOf("s", "a"), Key("basic", "o"), ConfigCurrent} {
+	for _, subject := range []string{Hint("a", "k"), Listed("a", "k"), RawRecord("s", "k"), Said("s", "k"), Match("email", "h"), Employee("i"), Leaver("i"), DeliveredTo("t", "i"),
+		ParkedAt("t", "i"), WakeAt("t", "i"), DueAt("t", "i"), DeadLetter("map", "x", "i", "e"), Decide("r", "v"), AuditOf("s", "a"), Key("basic", "o"), ConfigCurrent, Survey("f", "r")} {
 		start := strings.Join(strings.Split(subject, ".")[:2], ".")
 		if !strings.Contains(comments, start+".") {
 			t.Errorf("no comment names %s", start)

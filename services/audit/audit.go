@@ -1,9 +1,10 @@
 // Package audit writes down what happened.
 //
 // In: every stream but HINTS, KEYS and CONFIG, of which it reads the clear
-// heads only; it holds no keys. Out: Postgres (libs/ledger), where the console
-// reads timelines and dead letters, and the trimming of what all consumers
-// have done with.
+// heads only; responses to surveys alone it opens, for what was chosen or
+// counted in them. Out: Postgres (libs/ledger), where the console reads
+// timelines, dead letters and facts of surveys, and the trimming of what all
+// consumers have done with.
 package audit
 
 import (
@@ -13,6 +14,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/ledger"
+	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/service"
 	"github.com/muster-hr/muster/libs/topology"
@@ -53,6 +55,7 @@ func Run(ctx context.Context, host service.Host) error {
 	}
 	defer book.Close()
 	k := keep.New(svc.Bus, book, keep.Options{
+		Codec:   &record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name},
 		Streams: streams(svc), Trim: []string{topology.Raw, topology.People, topology.Delivered}, TrimEvery: cfg.trimEvery,
 		Log: svc.Log, Metrics: metrics(svc),
 	})

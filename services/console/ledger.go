@@ -44,4 +44,12 @@ func (noLedger) Dead(context.Context, int, string) ([]ledger.DeadLetter, string,
 	return nil, "", errNoLedger
 }
 
+func (noLedger) Surveys(context.Context, ledger.Which, int, string) ([]ledger.Response, string, error) {
+	return nil, "", errNoLedger
+}
+
+func (noLedger) Survey(context.Context, string) (ledger.Response, error) {
+	return ledger.Response{}, errNoLedger
+}
+
 func (noLedger) Close() {}

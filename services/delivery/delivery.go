@@ -49,12 +49,12 @@ func RunTarget(target string) func(context.Context, service.Host) error {
 			svc.Log.WarnContext(ctx, "the target is paused: nothing is delivered", "target", target)
 			return svc.Run(ctx, addr, nil)
 		}
-		sink, err := open(svc, to)
+		sink, files, err := open(svc, to)
 		if err != nil {
 			return fmt.Errorf("%w: target %s: %w", service.ErrConfig, target, err)
 		}
 		d, err := deliver.New(deliver.Deps{
-			Bus: svc.Bus, Codec: record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name}, Company: svc.Company, Target: to, Sink: sink,
+			Bus: svc.Bus, Codec: record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name}, Company: svc.Company, Target: to, Sink: sink, Files: files,
 			Clock: svc.Clock, Log: svc.Log, Tracer: svc.Tracer, Metrics: counters(svc, target),
 		})
 		if err != nil {

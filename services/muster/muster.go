@@ -71,7 +71,7 @@ func Run(ctx context.Context, env Env) int {
 	root.PersistentFlags().BoolVar(&o.quiet, "quiet", false, "say nothing but the answer")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", service.ErrConfig, err) })
-	root.AddCommand(o.up(), o.demo(), o.validate(), o.timeline(), o.version(), o.service(), o.broker(), o.prepare(), o.explain())
+	root.AddCommand(o.up(), o.demo(), o.validate(), o.timeline(), o.survey(), o.version(), o.service(), o.broker(), o.prepare(), o.explain())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return service.ExitDone

@@ -38,12 +38,6 @@ func Run(ctx context.Context, host service.Host) error {
 	for _, name := range svc.Company.SourceNames() {
 		src := svc.Company.Sources[name]
 		reads, asks := src.Type.Reader != nil && src.Read, src.Type.Source != nil && src.Schedule > 0
-		if src.Type.Survey && !reads {
-			if asks { // answers are no records of people, and go nowhere yet
-				svc.Log.WarnContext(ctx, "surveys are not polled yet: the schedule has no effect", "source", name)
-			}
-			continue
-		}
 		if src.Paused || !reads && !asks {
 			continue
 		}
@@ -52,11 +46,11 @@ func Run(ctx context.Context, host service.Host) error {
 			return fmt.Errorf("%w: source %s: %w", service.ErrConfig, name, err)
 		}
 		account.Now, account.Log = svc.Clock.Now, svc.Log
-		account.Transport = httpx.Transport(httpx.TransportOptions{BaseURL: src.BaseURL, InFlight: inFlight, AllowPrivate: src.AllowPrivate, Tracer: svc.Telemetry.TracerProvider})
+		account.Transport = httpx.Transport(httpx.TransportOptions{BaseURL: src.BaseURL, InFlight: inFlight, AllowPrivate: src.AllowPrivate, Sandbox: src.SandboxHost, Tracer: svc.Telemetry.TracerProvider})
 		account.Dial = httpx.Dial(src.BaseURL, src.AllowPrivate)
 		d := poll.Deps{
 			Bus: svc.Bus, Codec: record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name}, Company: svc.Company.Name, Config: svc.Company.Version,
-			Source: name, Schedule: src.Schedule, InFlight: inFlight, Clock: svc.Clock, Log: svc.Log, Tracer: svc.Tracer, Dead: dead.Inc,
+			Source: name, Schedule: src.Schedule, Bulk: src.Bulk, InFlight: inFlight, Clock: svc.Clock, Log: svc.Log, Tracer: svc.Tracer, Dead: dead.Inc,
 		}
 		if reads {
 			if d.Reader, err = src.Type.Reader(account); err != nil {

@@ -1,7 +1,7 @@
 // Package transform turns what sources say into what is true about employees.
 //
 // In: RAW, the clock. Out: PEOPLE (statements, employees, match keys, leaver
-// pointers), DEAD, AUDIT. It calls nobody and holds no credentials; one active
+// pointers), SURVEYS, DEAD, AUDIT. It calls nobody and holds no credentials; one active
 // copy runs per company.
 package transform
 

@@ -25,6 +25,7 @@ type TransportOptions struct {
 	BaseURL      string                        // names the host that may be a loopback or private address, see [Transport]
 	InFlight     int                           // calls at the same time, default 8: so many idle connections are kept
 	AllowPrivate []string                      // hosts, HOST:PORT, addresses or networks that may be called although private
+	Sandbox      string                        // HOST:PORT of the sandbox, if the account is pointed at it: plain http may go there
 	Timeout      time.Duration                 // of one call with its answer, unless a Client says its own; default 30 s
 	RootCAs      *x509.CertPool                // default: the system's
 	Tracer       trace.TracerProvider          // default: no spans
@@ -38,7 +39,7 @@ type TransportOptions struct {
 // resolution. It refuses loopback, private, link-local (cloud metadata),
 // multicast and unspecified addresses, except: loopback when the base URL names
 // a loopback host; a private address when the base URL is written with it, or
-// when AllowPrivate has the host or the address. Plain http goes to loopback only. There is
+// when AllowPrivate has the host or the address. Plain http goes to loopback and the sandbox only. There is
 // no proxy from the environment, since the guard could not see behind it.
 func Transport(o TransportOptions) http.RoundTripper {
 	if o.InFlight <= 0 {
@@ -51,6 +52,7 @@ func Transport(o TransportOptions) http.RoundTripper {
 		o.Propagator = propagation.TraceContext{}
 	}
 	g := newGuard(o.BaseURL, o.AllowPrivate)
+	g.sandbox = o.Sandbox
 	return &roundTripper{
 		guard:      g,
 		timeout:    o.Timeout,
@@ -99,7 +101,7 @@ func (t *roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	ctx, span := t.tracer.Start(r.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
 	defer span.End()
-	if err := t.guard.scheme(r.URL.Scheme, r.URL.Hostname()); err != nil {
+	if err := t.guard.scheme(r.URL); err != nil {
 		return nil, spanError(ctx, span, err)
 	}
 	r = r.WithContext(ctx) // a copy, as a RoundTripper must not change the request it got

@@ -174,3 +174,30 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Errorf("connections: %v", remotes)
 	}
 }
+
+// TestPlainHTTP: in containers the sandbox is another machine. Nobody else may
+// be called in the clear.
+func TestPlainHTTP(t *testing.T) {
+	g := newGuard("http://sandbox:8090/okta", []string{"sandbox:8090"})
+	for _, c := range []struct {
+		sandbox, url string
+		ok           bool
+	}{
+		{"", "http://sandbox:8090/okta/users", false},
+		{"sandbox:8090", "http://sandbox:8090/okta/users", true},
+		{"sandbox:8090", "http://sandbox:8091/", false},
+		{"sandbox:8090", "http://sandbox/", false},
+		{"sandbox:8090", "http://acme.okta.com/", false},
+		{"sandbox:8090", "http://127.0.0.1:9/", true},
+		{"", "https://acme.okta.com/", true},
+	} {
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.sandbox = c.sandbox
+		if err := g.scheme(u); (err == nil) != c.ok {
+			t.Errorf("sandbox %q, %s: %v", c.sandbox, c.url, err)
+		}
+	}
+}

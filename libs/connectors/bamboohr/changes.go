@@ -17,12 +17,17 @@ import (
 type source struct {
 	*client
 	overlap time.Duration
+	covers  bool
 }
 
 func newSource(a connector.Account) (connector.Source, error) {
 	c, err := newClient(a)
-	return source{c, overlap(a)}, err
+	return source{c, overlap(a), !slices.ContainsFunc(a.List("tables"), func(t string) bool { return !slices.Contains(defaultTables, t) })}, err
 }
+
+// Covers: rows of other tables than the three that count as a change of an
+// employee have webhooks and stand in no list.
+func (s source) Covers() bool { return s.covers }
 
 func overlap(a connector.Account) time.Duration {
 	if _, set := a.Settings["overlap"]; !set {

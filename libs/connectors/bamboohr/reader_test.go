@@ -2,13 +2,16 @@ package bamboohr
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/connector/fake"
 	"github.com/muster-hr/muster/libs/connector/sourcetest"
 	"github.com/muster-hr/muster/libs/fault"
 )
@@ -268,4 +271,66 @@ func FuzzOpenAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWhoChangedIsRead: of many only those who changed since the mark are
+// listed, at the mark's own second too; one who was deleted is read as gone.
+func TestWhoChangedIsRead(t *testing.T) {
+	at := now
+	v := Type.Fake(fake.Options{Now: func() time.Time { return at }, Settings: map[string]string{"next_id": "1"}})
+	for i := range 30 {
+		do(t, v, "hire", map[string]any{"given": "A", "family": strconv.Itoa(i)})
+	}
+	remote := &sourcetest.Remote{Handler: v}
+	page, err := changes(t, remote).Changes(t.Context(), "")
+	if err != nil || len(page.Records) != 30 {
+		t.Fatalf("%d of 30, %v", len(page.Records), err)
+	}
+	do(t, v, "move", map[string]any{"id": "3", "department": "X"}) // in the same second as the mark
+	at = at.Add(time.Hour)
+	mark := connector.Cursor(at.UTC().Format(time.RFC3339))
+	do(t, v, "move", map[string]any{"id": "7", "department": "X"})
+	do(t, v, "delete", map[string]any{"id": "9"})
+	for _, c := range []struct {
+		after connector.Cursor
+		want  map[string]string
+	}{
+		{mark, map[string]string{"7": "employee.updated", "9": "employee.deleted"}},
+		{connector.Cursor(now.Add(2 * time.Minute).UTC().Format(time.RFC3339)), map[string]string{"7": "employee.updated", "9": "employee.deleted"}},
+	} {
+		page, err := changes(t, remote).Changes(t.Context(), c.after)
+		got := map[string]string{}
+		for _, r := range page.Records {
+			got[r.Key] = r.Event
+		}
+		if err != nil || !maps.Equal(got, c.want) || page.Next != mark {
+			t.Errorf("after %s: %v, next %s, %v", c.after, got, page.Next, err)
+		}
+	}
+	if again, err := changes(t, remote).Changes(t.Context(), page.Next); err != nil || !slices.ContainsFunc(again.Records, func(r connector.Record) bool { return r.Key == "3" }) {
+		t.Errorf("a change at the mark's second was missed (%v)", err)
+	}
+	r, err := Type.Reader(account(remote, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := r.Read(t.Context(), "9"); err != nil || !rec.Deleted {
+		t.Errorf("the deleted one is %+v, %v", rec, err)
+	}
+}
+
+// TestCovers: hints about other tables are read one by one, however many wait.
+func TestCovers(t *testing.T) {
+	for want, settings := range map[bool]map[string]any{
+		true:  {"tables": []string{"jobInfo"}},
+		false: {"tables": []string{"jobInfo", "customEquipment"}},
+	} {
+		s, err := Type.Source(account(&sourcetest.Remote{}, settings))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.(connector.Covers).Covers(); got != want {
+			t.Errorf("%v: covers %t", settings, got)
+		}
+	}
 }

@@ -54,6 +54,13 @@ func newSource(a connector.Account) (connector.Source, error) { return open(a) }
 type check struct{ *source }
 
 func newCheck(a connector.Account) (connector.Check, error) {
+	if a.Text("kind") == "" { // which every source has
+		t, err := newFiles(a)
+		if err != nil {
+			return nil, err
+		}
+		return t.(*target), nil
+	}
 	s, err := open(a)
 	return check{s}, err
 }

@@ -24,7 +24,7 @@ func newSink(a connector.Account) (connector.Sink, error) {
 		now:     a.Now,
 		headers: http.Header{},
 		asEvent: a.Text("body") == "event",
-		effects: connector.Effects{StateLike: true, Consistency: a.Duration("lookup.window")},
+		effects: connector.Effects{StateLike: true, Ref: refKey, Consistency: a.Duration("lookup.window")},
 	}
 	if v, set := a.Settings["state_like"].(bool); set {
 		s.effects.StateLike = v

@@ -43,7 +43,7 @@ func newTarget(a connector.Account) (*sink, error) {
 	if dial == nil {
 		dial = httpx.Dial(a.BaseURL, nil)
 	}
-	s := &sink{settings: set, now: a.Now, effects: connector.Effects{StateLike: true, Consistency: a.Duration("consistency")}}
+	s := &sink{settings: set, now: a.Now, effects: connector.Effects{StateLike: true, Ref: refDN, Consistency: a.Duration("consistency")}}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -42,10 +42,10 @@ func (r reader) answer(a answer, q question) (survey.Answer, error) {
 		out.Value, err = day(a.Value)
 	case a.Type == "choice":
 		out.Kind = survey.Choice
-		out.Value, err = choice(a.Value)
+		out.Value, out.Own, err = choice(a.Value)
 	case a.Type == "choices":
 		out.Kind = survey.Choices
-		out.Value, err = choices(a.Value)
+		out.Value, out.Own, err = choices(a.Value)
 	case a.Type == "payment":
 		// The name on the card and its last digits are nobody's business here.
 		out.Kind = survey.Text
@@ -119,39 +119,39 @@ func day(raw json.RawMessage) (any, error) {
 }
 
 // choice is the label, or what somebody wrote beside the labels.
-func choice(raw json.RawMessage) (any, error) {
+func choice(raw json.RawMessage) (label any, own bool, err error) {
 	var c struct {
 		Label string `json:"label"`
 		Other string `json:"other"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if c.Label == "" {
-		c.Label = c.Other
+		c.Label, own = c.Other, true
 	}
 	if c.Label == "" {
-		return nil, errors.New("no choice")
+		return nil, false, errors.New("no choice")
 	}
-	return c.Label, nil
+	return c.Label, own, nil
 }
 
-func choices(raw json.RawMessage) (any, error) {
+func choices(raw json.RawMessage) (labels any, own bool, err error) {
 	var c *struct {
 		Labels []string `json:"labels"`
 		Other  string   `json:"other"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if c == nil {
-		return nil, errors.New("no choices")
+		return nil, false, errors.New("no choices")
 	}
 	out := append([]string{}, c.Labels...)
 	if c.Other != "" {
 		out = append(out, c.Other)
 	}
-	return out, nil
+	return out, c.Other != "", nil
 }
 
 // anything keeps the value of a type that we do not know: a text as it is,

@@ -5,21 +5,17 @@
 //	         ◄──responses of a form──  Source, Answers ──► the same Record
 //
 // A record's body is a [survey.Response] as JSON, not a person: answers are of
-// class survey and are linked to employees later. A completed response never
+// class survey, and transform links them to who gave them. A completed response never
 // changes, so its token is the id of its record wherever it comes from. Source
 // of the facts: typeform.com/developers/webhooks and /developers/responses.
 package typeform
 
 import (
-	_ "embed"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connectors/typeform/fake"
 )
-
-//go:embed refuse.yaml
-var refuse []byte
 
 // defaultRespondent are usual names of hidden fields and what they hold.
 var defaultRespondent = map[string]string{
@@ -53,6 +49,5 @@ var Type = connector.Type{
 		"webhook_previous": {Webhook: true, Optional: true, Doc: "The secret before the last rotation, still accepted; retries come for up to 10 hours."},
 		"token":            {API: true, Optional: true, Doc: "Personal access token, or access token of an OAuth application; needed to poll."},
 	},
-	FromVendor: refuse,
-	Fake:       fake.New,
+	Fake: fake.New,
 }

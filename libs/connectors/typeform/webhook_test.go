@@ -19,7 +19,6 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connector/sourcetest"
 	"github.com/muster-hr/muster/libs/fault"
-	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/survey"
 	"github.com/muster-hr/muster/libs/testkit/golden"
@@ -201,19 +200,6 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: taken", name)
 		}
-	}
-}
-
-// TestAnswersAreNobody: where a response is taken for a person, it stops.
-func TestAnswersAreNobody(t *testing.T) {
-	m, problems := mapping.Parse("refuse.yaml", Type.FromVendor, mapping.Options{Direction: mapping.FromVendor, Source: "typeform"})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	body := sample(t, "form_response.json")
-	recs, _, _ := hook(t, map[string]string{"webhook": key}, nil).Open(t.Context(), connector.Request{Header: sign(key, body), Body: body})
-	if _, err := m.Observe(recs[0], now); err == nil || fault.Of(err).Class != fault.Record {
-		t.Errorf("error %v, want the record's", err)
 	}
 }
 

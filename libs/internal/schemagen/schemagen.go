@@ -5,6 +5,7 @@ package schemagen
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -28,17 +29,19 @@ func Files() map[string][]byte {
 		out[typ+".json"] = file(typ, "A change of an employee as a downstream team receives it: minimised, in clear.", change())
 	}
 	for typ, head := range map[string]any{
-		event.RecordReceivedV1:    record.Received{},
-		event.RecordLinkedV1:      record.Linked{},
-		event.RecordHintedV1:      record.Hint{},
-		event.RecordStatedV1:      record.Statement{},
-		event.RecordRejectedV1:    record.DeadLetter{},
-		event.ReadBegunV1:         record.Read{},
-		event.ReadPagedV1:         record.Read{},
-		event.ReadEndedV1:         record.Read{},
-		event.DeliveryRejectedV1:  record.DeadLetter{},
-		event.DeliveryIntendedV1:  record.Delivery{},
-		event.DeliveryCompletedV1: record.Delivery{},
+		event.RecordReceivedV1:         record.Received{},
+		event.RecordLinkedV1:           record.Linked{},
+		event.RecordHintedV1:           record.Hint{},
+		event.RecordStatedV1:           record.Statement{},
+		event.RecordRejectedV1:         record.DeadLetter{},
+		event.SurveyResponseReceivedV1: record.Answered{},
+		event.ReadBegunV1:              record.Read{},
+		event.ReadPagedV1:              record.Read{},
+		event.ReadEndedV1:              record.Read{},
+		event.DeliveryRejectedV1:       record.DeadLetter{},
+		event.DeliveryIntendedV1:       record.Delivery{},
+		event.DeliveryCompletedV1:      record.Delivery{},
+		event.DeliveryFiledV1:          record.File{},
 	} {
 		out[typ+".json"] = file(typ, "The clear head; what is personal is sealed beside it.", structure(reflect.TypeOf(head)))
 	}
@@ -154,12 +157,20 @@ func structure(t reflect.Type) object {
 			if name == "-" {
 				continue
 			}
+			if f.Anonymous && name == "" { // its members stand among ours
+				inner := structure(f.Type)
+				maps.Copy(properties, inner["properties"].(object))
+				required = append(required, inner["required"].([]string)...)
+				continue
+			}
 			properties[name] = structure(f.Type)
 			if !strings.Contains(options, "omit") {
 				required = append(required, name)
 			}
 		}
 		return object{"type": "object", "additionalProperties": false, "properties": properties, "required": required}
+	case reflect.Pointer:
+		return structure(t.Elem())
 	case reflect.Slice:
 		return object{"type": "array", "items": structure(t.Elem())}
 	case reflect.Map:

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/muster-hr/muster/libs/testkit/npm"
 )
 
 //go:embed server.mjs
@@ -53,7 +55,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Express5 {
 		packages = express5
 	}
-	dir, err := install(t.Context(), packages)
+	dir, err := npm.Install(t.Context(), "scimd", map[string][]byte{"package.json": packages, "server.mjs": program})
 	if err != nil {
 		t.Fatal(err)
 	}

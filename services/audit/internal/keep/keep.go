@@ -21,11 +21,13 @@ import (
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/ledger"
+	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/topology"
 )
 
 // Options say what is kept and trimmed, and how.
 type Options struct {
+	Codec     *record.Codec // opens responses to surveys; nil: they have no facts
 	Streams   []string      // followed by the durable consumer of the audit
 	Trim      []string      // streams to trim
 	TrimEvery time.Duration // 0: never
@@ -148,6 +150,9 @@ func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []
 	rows := make([]ledger.Record, len(ins))
 	for i, in := range ins {
 		rows[i] = Row(in)
+		if err := k.persist(ctx, "open a response", func() error { return k.answers(ctx, in, &rows[i]) }); err != nil {
+			return err
+		}
 	}
 	var added int
 	failed := false

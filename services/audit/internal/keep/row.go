@@ -119,6 +119,8 @@ func fill(r *ledger.Record, h head) {
 		r.Fields, r.Outcome = h.changed, h.text["status"]
 	case r.Type == event.RecordStatedV1:
 		r.Kind, r.Outcome, r.Conflicts = ledger.KindRecord, h.text["status"], h.conflicts
+	case r.Type == event.SurveyResponseReceivedV1:
+		r.Kind, r.Outcome = ledger.KindRecord, h.text["status"]
 	case r.Type == event.DeliveryIntendedV1 || r.Type == event.DeliveryCompletedV1:
 		r.Kind, r.Change = ledger.KindDelivery, h.text["type"]
 		if r.Outcome == "held" {
@@ -152,10 +154,15 @@ func fromSubject(r *ledger.Record) {
 		r.Source, r.KeyToken = third, fourth
 	case "employee", "leaver":
 		r.Employee = last
-	case "delivered", "parked", "wake", "due":
+	case "delivered", "parked", "wake", "due", "waits", "moved":
 		r.Target, r.Employee = third, last
+		if fourth == topology.Files {
+			r.Employee = "" // a file is nobody's; its head names who was in it
+		}
 	case "team":
 		r.Target, r.Employee = "team-"+third, last
+	case "survey":
+		r.KeyToken = last
 	case "dead":
 		r.Stage = third
 		if third == topology.StageMap { // the owner is the key of a record that nobody is linked to

@@ -17,6 +17,8 @@ func (s *Server) api() http.Handler {
 	mux.HandleFunc("GET /api/v1/employees/{id}/timeline", s.timeline)
 	mux.HandleFunc("GET /api/v1/traces/{id}", s.trace)
 	mux.HandleFunc("GET /api/v1/dead", s.dead)
+	mux.HandleFunc("GET /api/v1/surveys", s.surveys)
+	mux.HandleFunc("GET /api/v1/surveys/{id}", s.survey)
 	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, problem{http.StatusNotFound, "unknown_path", "nothing answers this method and path", "", "see /api/v1/openapi.json"})
 	})
@@ -162,6 +164,8 @@ func (s *Server) explain(r *http.Request, err error) problem {
 		return problem{http.StatusNotFound, "unknown_employee", "there is no such person", "id", "look for them with /api/v1/employees?q="}
 	case errors.Is(err, people.ErrErased):
 		return problem{http.StatusGone, "erased", "the person's data was erased", "id", ""}
+	case errors.Is(err, ledger.ErrNotFound):
+		return problem{http.StatusNotFound, "unknown_response", "there is no such response", "id", "look for it with /api/v1/surveys"}
 	case errors.Is(err, ledger.ErrCursor):
 		return problem{http.StatusBadRequest, "bad_cursor", "after is not a cursor of this list", "after", "write the value of next of the page before"}
 	}

@@ -74,6 +74,23 @@ func (b book) Dead(context.Context, int, string) ([]ledger.DeadLetter, string, e
 	return []ledger.DeadLetter{{ID: "d1", Stage: "map", Reason: "schema", Path: "positions[].fte", At: at}}, "", nil
 }
 
+func (b book) Surveys(_ context.Context, w ledger.Which, _ int, _ string) ([]ledger.Response, string, error) {
+	if w != (ledger.Which{}) && w != (ledger.Which{Survey: "f1", Status: "unlinked", Employee: "e"}) {
+		return nil, "", nil
+	}
+	r, _ := b.Survey(context.Background(), "r1")
+	return []ledger.Response{r}, "c1", nil
+}
+
+func (b book) Survey(_ context.Context, id string) (ledger.Response, error) {
+	if id != "r1" {
+		return ledger.Response{}, ledger.ErrNotFound
+	}
+	return ledger.Response{ID: "r1", Survey: "f1", Status: "unlinked", SubmittedAt: at, Answers: []ledger.Fact{
+		{Question: "shirt", Kind: "choice", Value: "Plantedanswer"}, {Question: "why", Kind: "text"},
+	}}, nil
+}
+
 func console(t *testing.T, entries int) (*Server, *httptest.Server) {
 	t.Helper()
 	master, err := seal.ParseMaster(seal.NewMaster())
@@ -213,6 +230,16 @@ func TestAPI(t *testing.T) {
 		{"/employees/" + id + "/timeline?after=x", 400, `"code":"bad_cursor"`},
 		{"/dead", 200, `"path":"positions[].fte"`},
 		{"/traces/0af7651916cd43dd8448eb211c80319c", 404, `"code":"unknown_trace"`},
+		{"/surveys", 200, `"answers":[{"question":"shirt","kind":"choice","value":"***","min":null,"max":null},{"question":"why","kind":"text","value":null,`},
+		{"/surveys", 200, `"next":"c1"`},
+		{"/surveys?show=1", 200, `"value":"Plantedanswer"`},
+		{"/surveys?survey=f1&status=unlinked&employee=e", 200, `"id":"r1"`},
+		{"/surveys?survey=f2", 200, `"items":[]`},
+		{"/surveys?status=open", 400, `"code":"bad_status"`},
+		{"/surveys?limit=0", 400, `"code":"bad_limit"`},
+		{"/surveys/r1", 200, `"value":"***"`},
+		{"/surveys/r1?show=1", 200, `"value":"Plantedanswer"`},
+		{"/surveys/r2", 404, `"code":"unknown_response"`},
 		{"/traces/garbage", 404, `"code":"unknown_trace"`},
 		{"/elsewhere", 404, `"code":"unknown_path"`},
 	}
@@ -262,6 +289,8 @@ func TestOpenAPIDescribesTheAnswers(t *testing.T) {
 		"/api/v1/employees/{id}/timeline": {"/api/v1/employees/" + id + "/timeline", "Entry"},
 		"/api/v1/traces/{id}":             {"/api/v1/traces/" + span, "Trace"},
 		"/api/v1/dead":                    {"/api/v1/dead", "DeadLetter"},
+		"/api/v1/surveys":                 {"/api/v1/surveys", "Response"},
+		"/api/v1/surveys/{id}":            {"/api/v1/surveys/r1", "Response"},
 	}
 	for path := range doc.Paths {
 		ex, ok := examples[path]

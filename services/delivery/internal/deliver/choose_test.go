@@ -3,6 +3,8 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,55 +187,79 @@ func TestAManagerNobodyKnowsIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestLeavingAnIntegration: somebody leaves the integration with version 2,
+// changes in 3 and comes back in 4, at both kinds of targets, those that answer
+// with an id of their own and those that know people by ours.
 func TestLeavingAnIntegration(t *testing.T) {
 	for _, c := range []struct {
 		onLeave string
 		event   bool
-		want    []string // records after the first
-		status  string   // of the second call; "" if there is none
+		want    []string // records
+		calls   []string // status and given name of each call
 	}{
-		{onLeave: config.OnLeaveDisable, want: []string{"2 applied", "3 unchanged", "4 applied"}, status: employee.Terminated},
-		{onLeave: config.OnLeaveDisable, event: true, want: []string{"2 applied", "4 applied"}, status: employee.Terminated},
-		{onLeave: config.OnLeaveKeep, want: []string{"4 unchanged"}},
-		{onLeave: config.OnLeaveHold, want: []string{"2 held", "3 held", "4 unchanged"}},
+		{config.OnLeaveDisable, false, []string{"1 applied", "2 applied", "3 unchanged", "4 applied"}, []string{" Ada", "terminated Ada", " Grace"}},
+		{config.OnLeaveDisable, true, []string{"1 applied", "2 applied", "4 applied"}, []string{" Ada", "terminated Ada", " Grace"}},
+		{config.OnLeaveKeep, false, []string{"1 applied", "2 discarded", "4 applied"}, []string{" Ada", " Grace"}},
+		{config.OnLeaveKeep, true, []string{"1 applied", "2 discarded", "4 applied"}, []string{" Ada", " Grace"}},
+		{config.OnLeaveHold, false, []string{"1 applied", "2 held", "3 held", "4 applied"}, []string{" Ada", " Grace"}},
+		{config.OnLeaveHold, true, []string{"1 applied", "2 held", "3 held", "4 applied"}, []string{" Ada", " Grace"}},
 	} {
-		name := c.onLeave
-		if c.event {
-			name += ", every change"
-		}
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			if c.event {
-				w.to.Kind = config.KindEvent
-			}
-			w.vendor.effects.Idempotent = true
-			w.integrate("main", config.Integration{Fields: []string{"name"}, OnLeave: c.onLeave, When: w.when(`employment.type == "full_time"`)})
-			w.start()
-			in := func(version uint64, kind string) {
-				w.say("emp1", version, state{fields: employee.Flat{"name.given": "Ada", "employment.type": kind}, changed: []string{"employment.type"}})
-			}
-			in(1, "full_time")
-			w.until("emp1", "1 applied")
-			in(2, "contractor")
-			w.caughtUp()
-			in(3, "intern")
-			w.caughtUp()
-			in(4, "full_time")
-			w.caughtUp()
-			if d := cmp.Diff(append([]string{"1 applied"}, c.want...), w.outcomes("emp1")); d != "" {
-				t.Errorf("records (-want +got):\n%s", d)
-			}
-			calls := w.vendor.of("emp1")
-			if c.status == "" {
-				if len(calls) != 1 {
-					t.Errorf("%d calls, want the first only", len(calls))
+		for _, nameless := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, every change %v, without refs %v", c.onLeave, c.event, nameless), func(t *testing.T) {
+				w := newWorld(t)
+				if c.event {
+					w.to.Kind = config.KindEvent
 				}
-				return
-			}
-			if len(calls) != 3 || calls[1].Status != c.status || calls[2].Status == employee.Terminated {
-				t.Errorf("calls %+v", calls)
-			}
-		})
+				w.vendor.nameless = nameless
+				w.integrate("main", config.Integration{Fields: []string{"name"}, OnLeave: c.onLeave, When: w.when(`employment.type == "full_time"`)})
+				w.start()
+				in := func(version uint64, kind, given string, changed ...string) {
+					w.say("emp1", version, state{fields: employee.Flat{"name.given": given, "employment.type": kind}, changed: changed})
+					w.caughtUp()
+				}
+				in(1, "full_time", "Ada", "employment.type", "name.given")
+				in(2, "contractor", "Ada", "employment.type")
+				in(3, "intern", "Grace", "employment.type", "name.given")
+				in(4, "full_time", "Grace", "employment.type")
+				ends := slices.DeleteFunc(w.outcomes("emp1"), func(o string) bool { return strings.HasSuffix(o, " intended") })
+				if d := cmp.Diff(c.want, ends); d != "" {
+					t.Errorf("records (-want +got):\n%s", d)
+				}
+				var calls []string
+				for _, call := range w.vendor.of("emp1") {
+					calls = append(calls, fmt.Sprint(call.Status, " ", call.Body["name"].(map[string]any)["given"]))
+				}
+				if d := cmp.Diff(c.calls, calls); d != "" {
+					t.Errorf("calls (-want +got):\n%s", d)
+				}
+				if last := w.last("emp1"); last.Left {
+					t.Error("after coming back the record says that they left")
+				}
+			})
+		}
+	}
+}
+
+// TestComingBackAsBefore is no change, and what was left alone stays so.
+func TestComingBackAsBefore(t *testing.T) {
+	for _, event := range []bool{false, true} {
+		for _, onLeave := range []string{config.OnLeaveKeep, config.OnLeaveHold} {
+			t.Run(fmt.Sprintf("%s, every change %v", onLeave, event), func(t *testing.T) {
+				w := newWorld(t)
+				if event {
+					w.to.Kind = config.KindEvent
+				}
+				w.integrate("main", config.Integration{Fields: []string{"name"}, OnLeave: onLeave, When: w.when(`employment.type == "full_time"`)})
+				w.start()
+				for v, kind := range []string{"full_time", "intern", "full_time"} {
+					w.say("emp1", uint64(v+1), state{fields: employee.Flat{"name.given": "Ada", "employment.type": kind}, changed: []string{"employment.type"}})
+					w.caughtUp()
+				}
+				if got := w.last("emp1"); got.Version != 3 || got.Outcome != "unchanged" || len(w.vendor.of("emp1")) != 1 {
+					t.Errorf("records %q, %d calls", w.outcomes("emp1"), len(w.vendor.of("emp1")))
+				}
+			})
+		}
 	}
 }
 

@@ -94,6 +94,29 @@ func TestACreateCutOffIsLookedForBeforeAnother(t *testing.T) {
 	}
 }
 
+// TestAWriteCutOffIsNotTakenForUndone: a known person is written to without an
+// intent. A process dies in such a write, and then the person is again as the
+// record says: the target is not.
+func TestAWriteCutOffIsNotTakenForUndone(t *testing.T) {
+	w := newWorld(t)
+	first := w.start()
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	first.stop()
+
+	w.named("emp1", 2, "Grace") // a second process wrote this and died
+	w.named("emp1", 3, "Ada")
+	w.start()
+	w.until("emp1", "3 applied")
+	calls := w.vendor.of("emp1")
+	if last := calls[len(calls)-1]; last.Version != 3 || last.Before != nil {
+		t.Errorf("the target may keep the name in between: %+v", last)
+	}
+
+	w.named("emp1", 4, "Ada") // nothing is unsure any more
+	w.until("emp1", "4 unchanged")
+}
+
 // Who was found is known from then on, also after a crash in the write that
 // follows: it may hide them from the search for a while.
 func TestWhoWasFoundIsRememberedBeforeTheWrite(t *testing.T) {

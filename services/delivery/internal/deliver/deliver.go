@@ -19,6 +19,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"github.com/muster-hr/muster/libs/bus"
@@ -39,7 +40,8 @@ type Deps struct {
 	Codec   record.Codec
 	Company *config.Company
 	Target  *config.Target
-	Sink    connector.Sink
+	Sink    connector.Sink  // or
+	Files   connector.Files // of a target that takes files
 	Clock   clock.Clock
 	Log     *slog.Logger
 	Tracer  trace.Tracer
@@ -64,10 +66,13 @@ type Deliverer struct {
 	effects      connector.Effects
 	event        bool // every change in order, instead of the newest state
 	memory       *lru.Cache[string, *record.Delivery]
+	before       *lru.Cache[string, struct{}] // of whom the memory is what a process before us left
 	parking      *parking
+	waits        *waits
 	limiter      *rate.Limiter
 	breaker      breaker
 	lanes        *bus.Lanes // of Run
+	filing       *filing    // of a target that takes files
 }
 
 // memoryCache is how many employees' last outcomes are kept at hand.
@@ -75,7 +80,10 @@ const memoryCache = 8192
 
 // New makes a deliverer for one target of a company.
 func New(d Deps) (*Deliverer, error) {
-	v := &Deliverer{Deps: d, integrations: d.Company.For(d.Target.Name), effects: d.Sink.Effects(), parking: newParking(), allow: map[string]*employee.AllowList{}}
+	v := &Deliverer{Deps: d, integrations: d.Company.For(d.Target.Name), parking: newParking(), waits: newWaits(), allow: map[string]*employee.AllowList{}}
+	if d.Sink != nil {
+		v.effects = d.Sink.Effects()
+	}
 	v.event = d.Target.Kind == config.KindEvent || d.Target.Kind == "" && !v.effects.StateLike
 	for _, i := range v.integrations {
 		v.restricted = v.restricted || i.Restricted(d.Company.Custom)
@@ -86,15 +94,29 @@ func New(d Deps) (*Deliverer, error) {
 	}
 	v.breaker.first, v.breaker.show = d.Target.Retry.First, d.Metrics.Breaker
 	var err error
-	v.memory, err = lru.New[string, *record.Delivery](memoryCache)
-	return v, err
+	if v.memory, err = lru.New[string, *record.Delivery](memoryCache); err != nil {
+		return nil, err
+	}
+	if v.before, err = lru.New[string, struct{}](memoryCache); err != nil {
+		return nil, err
+	}
+	if d.Files != nil {
+		v.event, v.filing = true, newFiling(v)
+	}
+	return v, nil
 }
 
 // Run follows the employees until ctx ends, then finishes what it holds.
 func (d *Deliverer) Run(ctx context.Context) error {
 	lanes, err := d.open(ctx)
-	if err == nil {
+	switch {
+	case err == nil && d.filing == nil:
 		return lanes.Run(ctx)
+	case err == nil:
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return lanes.Run(ctx) })
+		g.Go(func() error { return d.filing.run(ctx) })
+		return g.Wait()
 	}
 	select {
 	case <-ctx.Done():
@@ -108,6 +130,11 @@ func (d *Deliverer) Run(ctx context.Context) error {
 func (d *Deliverer) open(ctx context.Context) (*bus.Lanes, error) {
 	if err := d.recall(ctx); err != nil {
 		return nil, err
+	}
+	if d.filing != nil {
+		if err := d.filing.recall(ctx); err != nil {
+			return nil, err
+		}
 	}
 	name := d.Target.Name
 	var feeds []*bus.Feed
@@ -138,13 +165,16 @@ func (d *Deliverer) Handle(ctx context.Context, batch []bus.In, attempt int) bus
 		return bus.Verdict{}
 	}
 	id := topology.Last(in.Subject)
+	if d.filing != nil {
+		defer d.filing.lock(id)()
+	}
 	leaver := in.Stream == topology.People && topology.Token(in.Subject, 1) == "leaver"
 	_, parked := d.parking.get(id)
 	switch {
 	case leaver && d.event:
 		return bus.Verdict{} // order first: the change itself is in the backlog
 	case in.Stream == topology.Parked, leaver && parked:
-		return d.due(ctx, id)
+		return d.due(ctx, id, attempt)
 	case parked:
 		return d.follow(ctx, id, batch)
 	}
@@ -160,9 +190,17 @@ func (d *Deliverer) Handle(ctx context.Context, batch []bus.In, attempt int) bus
 		}
 		in = newest
 	}
+	return d.deliver(ctx, id, in, attempt)
+}
+
+// deliver is an attempt in the lane, with what is to be done after it.
+func (d *Deliverer) deliver(ctx context.Context, id string, in bus.In, attempt int) bus.Verdict {
 	m, durable, err := d.attempt(ctx, in)
 	v, _ := d.verdict(ctx, try{id: id, in: in, m: m, attempt: attempt}, err)
 	v.After = durable
+	if err := d.after(ctx, id); err != nil && v.Retry == 0 {
+		v.Retry = ourPause
+	}
 	return v
 }
 
@@ -177,7 +215,11 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 	}
 	h, err := headOf(in)
 	m = d.begin(mem, id, in, h)
-	if err != nil || h.Version <= mem.Done {
+	if err != nil || h.Version < mem.Done {
+		return m, nil, err
+	}
+	owed, err := d.owed(ctx, mem)
+	if err != nil || h.Version == mem.Done && !owed {
 		return m, nil, err
 	}
 	var links []trace.Link
@@ -201,18 +243,24 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 		}
 		m.Uncertain = mem.Uncertain
 	}
-	j := &job{mem: &m, event: d.event, begun: time.Now()}
+	_, left := d.before.Peek(id)
+	j := &job{mem: &m, event: d.event, unsure: left && len(m.Superseded) > 0, owed: owed, again: h.Version == mem.Done, begun: time.Now()}
 	if ok, err := d.prepare(ctx, j, in, h); err != nil || !ok {
 		return m, nil, err
 	}
 	switch { // m is what j changes: it is given back as it is after that
 	case j.held:
 		err = d.conclude(ctx, j, record.OutcomeHeld)
-	case j.same():
+	case j.kept:
+		m.Reason = "left"
+		err = d.conclude(ctx, j, record.OutcomeDiscarded)
+	case j.idle, j.same():
 		err = d.conclude(ctx, j, record.OutcomeUnchanged)
 	case j.integration.Mode == config.ModeShadow:
 		m.Reason = "shadow"
 		err = d.conclude(ctx, j, record.OutcomeDiscarded)
+	case d.filing != nil:
+		err = d.filing.stage(ctx, j)
 	default:
 		err = d.write(ctx, j)
 	}
@@ -229,8 +277,8 @@ func (d *Deliverer) begin(mem *record.Delivery, id string, in bus.In, h employee
 	return record.Delivery{
 		Target: d.Target.Name, Employee: id, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version,
 		Attempt: number, AcceptedAt: h.AcceptedAt, Config: d.Company.Version,
-		Done: mem.Done, Digest: mem.Digest, Status: mem.Status, Uncertain: mem.Uncertain, Refs: mem.Refs, Body: mem.Body,
-		Integration: mem.Integration,
+		Done: mem.Done, Digest: mem.Digest, Status: mem.Status, Uncertain: mem.Uncertain, Refs: mem.Refs, Body: mem.Body, Staged: mem.Staged,
+		Integration: mem.Integration, Left: mem.Left, WaitsFor: mem.WaitsFor, Named: mem.Named,
 	}
 }
 

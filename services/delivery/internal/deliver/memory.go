@@ -31,6 +31,7 @@ func (d *Deliverer) recollect(ctx context.Context, id string) (*record.Delivery,
 		return nil, err
 	}
 	d.memory.Add(id, &m)
+	d.before.Add(id, struct{}{})
 	return &m, nil
 }
 

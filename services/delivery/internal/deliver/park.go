@@ -76,7 +76,7 @@ func (d *Deliverer) recall(ctx context.Context) error {
 		}
 		d.Metrics.Parked(d.parking.set(s.Employee, &s))
 	}
-	return nil
+	return d.recallWaits(ctx)
 }
 
 // park moves an employee out of the lane, in order: a marker for a state-like
@@ -175,9 +175,9 @@ func (d *Deliverer) clear(ctx context.Context, subject, typ, id string, v any) (
 
 // due wakes a parked employee: everything that waits is tried in order, until
 // something has to wait on.
-func (d *Deliverer) due(ctx context.Context, id string) bus.Verdict {
+func (d *Deliverer) due(ctx context.Context, id string, attempt int) bus.Verdict {
 	if _, parked := d.parking.get(id); !parked {
-		return bus.Verdict{} // a wake-up of before a restart, and the one after it came first
+		return d.again(ctx, id, attempt) // called, or a wake-up of before a restart, and the one after it came first
 	}
 	var end bus.Verdict
 	stop := errors.New("not settled")
@@ -188,6 +188,9 @@ func (d *Deliverer) due(ctx context.Context, id string) bus.Verdict {
 			if err := durable(ctx); err != nil {
 				return err
 			}
+		}
+		if err := d.after(ctx, id); err != nil {
+			return err
 		}
 		v, settled := d.verdict(ctx, try{id: id, in: in, m: m, attempt: laneAttempts, spot: &s}, err)
 		if !settled {

@@ -12,6 +12,7 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/record"
@@ -26,8 +27,15 @@ type job struct {
 	leaves      employee.Flat // what may be sent, by canonical leaf
 	digest      string
 	event       bool
-	left        bool // no integration covers the employee any more
-	held        bool // and a person decides what becomes of the account
+	unsure      bool              // a process before us may have written a version in between and died before it said so
+	left        bool              // no integration covers the employee any more
+	held        bool              // and a person decides what becomes of the account
+	kept        bool              // and it stays as it is
+	idle        bool              // nothing is to be sent, but the record goes on
+	owed        bool              // the target knows somebody by now whom the body before does not name as it should
+	again       bool              // that alone is the reason
+	waits       []string          // our ids of those whom the body leaves out
+	named       map[string]string // and of those whom it names, see record.Delivery
 	begun       time.Time
 	durable     func(context.Context) error // waits for the outcome, if the lane need not
 }
@@ -67,20 +75,36 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	if j.left {
 		switch i.OnLeave {
 		case config.OnLeaveKeep:
-			return false, nil
+			if m.Left {
+				return false, nil // said once
+			}
+			j.kept, m.Fields = true, nil
+			return true, nil
 		case config.OnLeaveHold:
 			j.held, status = true, m.Status
 		default:
 			status = employee.Terminated
+			if m.Left && m.Status == status && m.Uncertain.IsZero() { // it was shut: nothing more about the person goes there
+				j.idle, m.Fields = true, nil
+				return !d.event, nil
+			}
 		}
 	}
 	changed := slices.DeleteFunc(slices.Clone(h.Changed), func(p string) bool {
 		return !d.allow[i.Name].Touches(p)
 	})
-	if d.event && len(changed) == 0 && m.Done > 0 && status == m.Status && !j.held {
-		return false, nil
+	if d.event && len(changed) == 0 && m.Done > 0 && status == m.Status && !j.held && !j.owed && m.Left == j.left {
+		// Who waits for somebody may not fall behind, see again.
+		j.idle, m.Fields = true, nil
+		return len(m.WaitsFor)+len(m.Named) > 0, nil
 	}
-	body, err := d.body(s, in, j, now)
+	body, err := d.body(ctx, s, in, j, now)
+	if err == nil && len(j.waits) > 0 && !j.left && i.Mode != config.ModeShadow {
+		var come bool
+		if come, err = d.await(ctx, h.ID, j.waits); err == nil && come {
+			body, err = d.body(ctx, s, in, j, now)
+		}
+	}
 	if err != nil {
 		return false, err
 	}
@@ -90,10 +114,28 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	}
 	j.digest = d.Codec.Sealer.Token("digest", d.Target.Name, string(digest), status)
 	j.delivery = connector.Delivery{
-		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status,
+		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status, Was: m.Status,
 		Body: body, Before: m.Body, Refs: d.refs(m, s), Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
 	}
+	if j.unsure { // what differs from before is not all that differs there
+		j.delivery.Before = nil
+	}
+	if j.again { // what differs is a manager's name there, and an idempotency key must not be that of the call before
+		j.delivery.Event = d.Codec.Sealer.Token("again", d.Target.Name, in.Event.ID(), j.digest)
+		j.delivery.Type, j.delivery.Changed = d.typ(j, in), []string{managerPattern}
+	}
 	return true, nil
+}
+
+const managerPattern = "positions[].manager"
+
+// typ is the event type that a target is told. What an event-like one gets once
+// more is an update, not a second hire.
+func (d *Deliverer) typ(j *job, in bus.In) string {
+	if d.event && j.again {
+		return event.EmployeeUpdatedV1
+	}
+	return in.Event.Type()
 }
 
 // choose finds the integration that covers the employee. Somebody whom none
@@ -140,17 +182,35 @@ func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.
 	return out
 }
 
-func (d *Deliverer) body(s *employee.State, in bus.In, j *job, now time.Time) (map[string]any, error) {
+func (d *Deliverer) body(ctx context.Context, s *employee.State, in bus.In, j *job, now time.Time) (map[string]any, error) {
 	tree := j.leaves.Tree()
 	if j.integration.Mapping == nil {
 		return tree, nil
 	}
-	body, _, err := j.integration.Mapping.Body(tree, mapping.Input{
-		Account: d.Target.Name, ID: s.ID, Type: in.Event.Type(), Ref: func(string) (string, bool) { return "", false },
+	j.named = nil
+	var unread error
+	body, flags, err := j.integration.Mapping.Body(tree, mapping.Input{
+		Account: d.Target.Name, ID: s.ID, Type: d.typ(j, in), Ref: func(id string) (string, bool) {
+			name, err := d.named(ctx, id)
+			if err != nil {
+				unread = err
+			}
+			if name != "" {
+				if j.named == nil {
+					j.named = map[string]string{}
+				}
+				j.named[id] = d.nameToken(name)
+			}
+			return name, name != ""
+		},
 	}, now)
+	if err == nil {
+		err = unread
+	}
 	if err != nil {
 		return nil, err
 	}
+	j.waits = flags.WaitsFor
 	normal, _ := record.Normal(body).(map[string]any)
 	return normal, nil
 }
@@ -184,7 +244,7 @@ func (j *job) same() bool {
 	if j.event {
 		return j.mem.Digest == j.digest
 	}
-	if j.mem.Digest == "" || j.mem.Status != j.delivery.Status || !j.mem.Uncertain.IsZero() {
+	if j.unsure || j.mem.Digest == "" || j.mem.Status != j.delivery.Status || !j.mem.Uncertain.IsZero() {
 		return false
 	}
 	return contains(j.mem.Body, j.delivery.Body)

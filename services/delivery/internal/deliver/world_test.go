@@ -113,7 +113,12 @@ func (w *world) start() *running { w.t.Helper(); return w.startWith(w.vendor) }
 
 func (w *world) startWith(sink connector.Sink) *running {
 	w.t.Helper()
-	d, b := w.deliverer(sink)
+	return w.run(func(d *Deps) { d.Sink = sink })
+}
+
+func (w *world) run(with func(*Deps)) *running {
+	w.t.Helper()
+	d, b := w.make(with)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
@@ -131,14 +136,21 @@ func (w *world) startWith(sink connector.Sink) *running {
 // deliverer is a fresh one with a connection of its own.
 func (w *world) deliverer(sink connector.Sink) (*Deliverer, *bus.Bus) {
 	w.t.Helper()
+	return w.make(func(d *Deps) { d.Sink = sink })
+}
+
+func (w *world) make(with func(*Deps)) (*Deliverer, *bus.Bus) {
+	w.t.Helper()
 	b, err := bus.Connect(context.Background(), bus.Options{Name: "delivery", Server: w.srv, Log: testkit.Log(w.t), Timeout: 3 * time.Second})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d, err := New(Deps{
-		Bus: b, Codec: w.opened(), Company: w.company, Target: w.to, Sink: sink, Clock: clock.System{},
+	deps := Deps{
+		Bus: b, Codec: w.opened(), Company: w.company, Target: w.to, Clock: clock.System{},
 		Log: testkit.Log(w.t), Tracer: noop.NewTracerProvider().Tracer(""), Metrics: w.metrics.hooks(),
-	})
+	}
+	with(&deps)
+	d, err := New(deps)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -365,11 +377,14 @@ type vendor struct {
 	people  map[string]map[string]any // by key
 	seen    chan connector.Delivery   // every Apply, when it begins
 
+	nameless bool // gives no refs: people are known by our id
+
 	// fail, if set, is asked before the effect of the n-th Apply for an
 	// employee, from 1; after, once it is there.
 	fail  func(d connector.Delivery, n int) error
 	after func(ctx context.Context, d connector.Delivery, n int) error
 	find  func(d connector.Delivery) ([]connector.Found, error)
+	key   func(d connector.Delivery) string // the name there, if it is not the one given first
 }
 
 func newVendor() *vendor {
@@ -397,6 +412,9 @@ func (v *vendor) Apply(ctx context.Context, d connector.Delivery, _ connector.Pr
 	}
 	v.mu.Lock()
 	key := d.Refs["id"]
+	if v.key != nil {
+		key = v.key(d)
+	}
 	if key == "" {
 		key = fmt.Sprintf("k%d", len(v.people)+1)
 	}
@@ -406,6 +424,9 @@ func (v *vendor) Apply(ctx context.Context, d connector.Delivery, _ connector.Pr
 		if err := after(ctx, d, n); err != nil {
 			return connector.Receipt{}, err
 		}
+	}
+	if v.nameless {
+		return connector.Receipt{}, nil
 	}
 	return connector.Receipt{Refs: connector.Refs{"id": key}, Key: key}, nil
 }

@@ -31,7 +31,8 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 			return err
 		}
 		found = len(j.delivery.Refs) > 0 // remembered before the write, which may hide them from the search
-		if j.left && len(j.delivery.Refs) == 0 {
+		// Who was brought there without any refs is known there by our id.
+		if j.left && len(j.delivery.Refs) == 0 && j.mem.Digest == "" {
 			j.mem.Reason, j.mem.Uncertain = "not_there", time.Time{}
 			return d.conclude(ctx, j, record.OutcomeDiscarded) // nothing to close
 		}
@@ -128,8 +129,10 @@ func (d *Deliverer) linked(ctx context.Context, j *job, r connector.Receipt) err
 func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error {
 	m := j.mem
 	m.Done = max(m.Done, m.Version)
-	if outcome != record.OutcomeDiscarded && outcome != record.OutcomeHeld {
+	m.Left = j.left
+	if outcome != record.OutcomeDiscarded && outcome != record.OutcomeHeld && !j.idle {
 		m.Digest, m.Status, m.Uncertain = j.digest, j.delivery.Status, time.Time{}
+		m.WaitsFor, m.Named = j.waits, j.named
 		if !j.event {
 			m.Body = laidOver(m.Body, j.delivery.Body)
 		}
@@ -140,7 +143,7 @@ func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error 
 	} else {
 		err = d.note(ctx, j, outcome)
 	}
-	if err == nil && outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
+	if err == nil && outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() && !j.again {
 		d.Metrics.Latency(d.Clock.Now().Sub(m.AcceptedAt))
 	}
 	return err
@@ -152,7 +155,7 @@ func (d *Deliverer) failed(ctx context.Context, j *job, f *fault.Error) error {
 	m := j.mem
 	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
 	if f.Class == fault.Record {
-		d.breaker.close() // a target that judges is there
+		d.breaker.close() // a target that judges is there; of a file's piece it is our own judgement
 		return f
 	}
 	if err := d.note(ctx, j, record.OutcomeFailed); err != nil {
@@ -208,6 +211,7 @@ func (d *Deliverer) renewed(m record.Delivery) record.Delivery {
 	if ok && newest.Done > m.Done {
 		m.Done, m.Digest, m.Status, m.Uncertain = newest.Done, newest.Digest, newest.Status, newest.Uncertain
 		m.Refs, m.Body, m.Integration = newest.Refs, newest.Body, newest.Integration
+		m.Left, m.WaitsFor, m.Named = newest.Left, newest.WaitsFor, newest.Named
 	}
 	return m
 }
@@ -238,6 +242,9 @@ func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
 }
 
 func (d *Deliverer) publish(ctx context.Context, m record.Delivery, later bool) (*bus.Future, error) {
+	if err := d.moves(ctx, m); err != nil {
+		return nil, err
+	}
 	msg, err := d.Codec.Deliver(ctx, m, d.restricted)
 	if err != nil {
 		return nil, err
@@ -248,6 +255,8 @@ func (d *Deliverer) publish(ctx context.Context, m record.Delivery, later bool) 
 // kept has a record at hand. Nobody changes it from now on.
 func (d *Deliverer) kept(m record.Delivery) {
 	d.memory.Add(m.Employee, &m)
+	d.before.Remove(m.Employee)
+	d.waits.note(&m)
 	if m.Outcome != record.OutcomeIntended {
 		d.Metrics.Attempt(m.Outcome)
 	}

@@ -92,6 +92,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 }
 
 func (r *Receiver) report(ctx context.Context, now time.Time) {
+	if ctx.Err() != nil {
+		return // they are kept: what is handed over now may be stored all the same
+	}
 	for k, n := range r.refused.take(now) {
 		if err := r.publish(ctx, k, n); err != nil {
 			r.refused.putBack(k, n)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -32,6 +33,7 @@ type Deps struct {
 	Reader   connector.Reader // nil: one record cannot be read, and no hints come
 	Changes  connector.Source // nil: the vendor cannot say what changed
 	Schedule time.Duration    // between two sweeps; 0: none
+	Bulk     int              // above so many waiting hints one read of changes replaces single reads; 0: never
 	InFlight int
 	Clock    clock.Clock
 	Log      *slog.Logger
@@ -42,12 +44,20 @@ type Deps struct {
 // Poller follows one account.
 type Poller struct {
 	Deps
-	lanes *bus.Lanes
-	first time.Duration // pause after the first failure
+	lanes   *bus.Lanes
+	first   time.Duration // pause after the first failure
+	bulk    bulk
+	asking  sync.Mutex   // one goes through the pages at a time
+	reading sync.RWMutex // held for writing by a page, whose keys nobody reads meanwhile
 }
 
 // New makes a poller.
-func New(d Deps) *Poller { return &Poller{Deps: d, first: firstRetry} }
+func New(d Deps) *Poller {
+	if d.Changes != nil && !covers(d.Changes) {
+		d.Bulk = 0
+	}
+	return &Poller{Deps: d, first: firstRetry}
+}
 
 // Run follows hints and the schedule until ctx ends.
 func (p *Poller) Run(ctx context.Context) error {
@@ -74,7 +84,11 @@ func (p *Poller) handle(ctx context.Context, batch []bus.In, attempt int) bus.Ve
 		p.Log.ErrorContext(ctx, "a hint is not a CloudEvent and was passed over", "sequence", in.Seq, "err", in.Err)
 		return bus.Verdict{}
 	}
-	return p.verdict(ctx, in, attempt, p.read(ctx, in, attempt))
+	done, err := p.stands(ctx, batch)
+	if err == nil && !done {
+		err = p.read(ctx, in, attempt)
+	}
+	return p.verdict(ctx, in, attempt, err)
 }
 
 // read turns a hint into a record of RAW.
@@ -87,6 +101,8 @@ func (p *Poller) read(ctx context.Context, in bus.In, attempt int) (err error) {
 	if err != nil {
 		return unpackable("hint", fmt.Errorf("open a hint: %w", err))
 	}
+	p.reading.RLock()
+	defer p.reading.RUnlock()
 	rec, err := p.Reader.Read(ctx, hint.Key)
 	if err != nil {
 		return err

@@ -3,12 +3,9 @@ package poll
 import (
 	"context"
 	"errors"
-	"hash/maphash"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
@@ -38,7 +35,10 @@ func (p *Poller) sweep(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if err = p.ask(ctx); err == nil {
+		p.asking.Lock()
+		err = p.ask(ctx)
+		p.asking.Unlock()
+		if err == nil {
 			failed, wait = 0, p.Schedule
 		}
 	}
@@ -63,7 +63,7 @@ func (p *Poller) untilNext(ctx context.Context) (time.Duration, error) {
 }
 
 // ask reads every page after the stored cursor. What a page brought is durable
-// before its cursor is.
+// before its cursor is. Called by one goroutine at a time, under asking.
 func (p *Poller) ask(ctx context.Context) (err error) {
 	ctx, span := p.Tracer.Start(ctx, "sweep {source}")
 	defer span.End()
@@ -85,7 +85,11 @@ func (p *Poller) ask(ctx context.Context) (err error) {
 }
 
 // page takes the page behind the last one, and gives what is remembered of it.
+//
+// No single read runs meanwhile, so that reads of one key never overlap.
 func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error) {
+	p.reading.Lock()
+	defer p.reading.Unlock()
 	page, err := p.Changes.Changes(ctx, last.Cursor)
 	if err != nil {
 		return last, err
@@ -124,75 +128,11 @@ func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error
 	return now, p.remember(ctx, event.ReadEndedV1, now)
 }
 
-// lanes of a page: so many of its records are made durable at once, which the
-// broker syncs together.
-const pageLanes = 64
-
-// takeAll makes a page durable, the records of one key in their order. lost
-// counts those that became dead letters.
-func (p *Poller) takeAll(ctx context.Context, page connector.Page) (lost int, err error) {
-	for _, r := range page.Rejected {
-		if err := p.reject(ctx, r); err != nil {
-			return 0, err
-		}
-	}
-	lanes := map[uint64][]connector.Record{}
-	seed := maphash.MakeSeed()
-	for _, r := range page.Records {
-		n := maphash.String(seed, r.Key) % pageLanes
-		lanes[n] = append(lanes[n], r)
-	}
-	var dead atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	for _, lane := range lanes {
-		g.Go(func() error {
-			for _, r := range lane {
-				stored, err := p.take(ctx, r)
-				if err != nil {
-					return err
-				}
-				if !stored {
-					dead.Add(1)
-				}
-			}
-			return nil
-		})
-	}
-	err = g.Wait()
-	return int(dead.Load()) + len(page.Rejected), err
-}
-
 // reject keeps what is no record for a person to look at.
 func (p *Poller) reject(ctx context.Context, r connector.Rejected) error {
 	return p.bury(ctx, p.Codec.Token(p.Source, r.Key), record.DeadLetter{
 		Event: p.Codec.Sealer.Token("rejected", p.Source, r.ID), Attempts: 1, Key: r.Key,
 	}, &fault.Error{Class: fault.Record, Reason: r.Reason, Path: r.Path, Rule: r.Rule})
-}
-
-// take makes what a page holds durable. A record that cannot be packed becomes
-// a dead letter, and false is returned: it must not keep the others of its page
-// from coming.
-func (p *Poller) take(ctx context.Context, rec connector.Record) (stored bool, err error) {
-	now := p.Clock.Now()
-	switch rec.Kind {
-	case connector.KindRecord:
-		err := p.store(ctx, rec, now)
-		if f := fault.Of(err); f != nil && f.Class == fault.Record {
-			return false, p.bury(ctx, p.Codec.Token(p.Source, rec.Key), record.DeadLetter{
-				Event: p.Codec.Sealer.Token("record", p.Source, rec.Key, rec.ID), Attempts: 1, Key: rec.Key,
-			}, f)
-		}
-		return true, err
-	case connector.KindHint:
-		msg, err := p.Codec.Ask(ctx, p.Source, rec, now)
-		if err != nil {
-			return false, err
-		}
-		_, err = p.Bus.Publish(ctx, topology.Hints, bus.Out{Subject: msg.Subject, Event: msg.Event})
-		return true, err
-	case connector.KindPing, connector.KindIgnored:
-	}
-	return true, nil
 }
 
 // last is the newest frame; the zero one if there is none.

@@ -137,10 +137,8 @@ func TestCrashBetweenPageAndCursor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range page.Records {
-			if _, err := p.take(t.Context(), r); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := p.takeAll(t.Context(), page); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := p.ask(t.Context()); err != nil {

@@ -105,6 +105,12 @@ func (w *world) start() (stop func()) {
 	w.t.Helper()
 	p := New(w.deps)
 	p.first = 5 * time.Millisecond
+	return w.run(p)
+}
+
+// run runs a poller as start does.
+func (w *world) run(p *Poller) (stop func()) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -129,7 +135,13 @@ func (w *world) start() (stop func()) {
 // hint asks for a key; id tells hints of one key apart.
 func (w *world) hint(key, id, event string) {
 	w.t.Helper()
-	msg, err := w.codec.Ask(w.t.Context(), "hr", connector.Record{Kind: connector.KindHint, Key: key, ID: id, Event: event}, time.Now())
+	w.tell("hr", key, id, event)
+}
+
+// tell asks for a key of an account.
+func (w *world) tell(account, key, id, event string) {
+	w.t.Helper()
+	msg, err := w.codec.Ask(w.t.Context(), account, connector.Record{Kind: connector.KindHint, Key: key, ID: id, Event: event}, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}

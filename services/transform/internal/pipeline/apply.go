@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
@@ -25,8 +26,9 @@ func (p *Pipeline) lay(before *employee.State, w *work) change {
 		c.leaves = append(c.leaves, m.changed...)
 		c.kept = c.kept || m.claimed
 	}
+	c.leaves = append(c.leaves, p.ix.meet(c.after.Fields)...)
 	for _, due := range p.effective.due(c.after, today) {
-		add(merge(c.after, due.Source, due.Fields, now, nil, p.ranks, p.Codec.ValueToken))
+		add(merge(c.after, due.Source, p.ix.met(due.Fields), now, nil, p.ranks, p.Codec.ValueToken))
 		c.kept = true
 	}
 	for _, s := range w.says {
@@ -35,7 +37,7 @@ func (p *Pipeline) lay(before *employee.State, w *work) change {
 			c.kept = true
 			continue
 		}
-		m := merge(c.after, w.source, s.fields, now, sent, p.ranks, p.Codec.ValueToken)
+		m := merge(c.after, w.source, p.ix.met(s.fields), now, sent, p.ranks, p.Codec.ValueToken)
 		add(m)
 		c.conflicts = append(c.conflicts, m.conflicts...)
 	}
@@ -77,6 +79,7 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 		ID: id, Version: person.version + 1, Status: after.Status,
 		Changed: employee.Patterns(c.leaves), Source: w.source, Event: w.id(), Initial: person.version == 0,
 		AcceptedAt: w.rec.AcceptedAt, Config: p.Company.Version, Contains: maps.Clone(c.before.Contains),
+		Awaits: awaits(after.Fields),
 	}
 	if after.Contains == nil {
 		after.Contains = map[string]uint64{}
@@ -86,11 +89,7 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 	ctx, send := telemetry.StartSend(ctx, p.Tracer, telemetry.Message{Stream: topology.People, Template: "hr.employee.{id}"})
 	defer send.End()
 	item := &item{raw: w.in.Seq, statement: w.key(), employee: id}
-	item.people = append(item.people, staged{ctx: ctx, rev: person.rev})
-	item.seal = append(item.seal, func() (err error) {
-		item.people[0].out, err = p.encodeState(ctx, id, typ, after)
-		return err
-	})
+	p.stageEmployee(ctx, item, typ, after)
 	taken, err := p.reserve(ctx, item, id, c)
 	if err != nil {
 		return err
@@ -106,12 +105,39 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 	}
 	for _, name := range item.matches {
 		p.ix.matches[name] = match{id}
+		item.known = append(item.known, tokenMatch+name)
 	}
-	person.version = after.Version
-	p.states.Add(id, after)
+	p.stand(after)
 	p.Metrics.Change(typ)
-	p.group.add(item)
+	p.collect(ctx, item, w.rec.AcceptedAt)
 	return nil
+}
+
+// stageEmployee puts an employee's next state into an item, as its first
+// message.
+func (p *Pipeline) stageEmployee(ctx context.Context, item *item, typ string, after *employee.State) {
+	item.people = append(item.people, staged{ctx: ctx, rev: p.ix.person(after.ID).rev})
+	item.seal = append(item.seal, func() (err error) {
+		item.people[0].out, err = p.encodeState(ctx, after.ID, typ, after)
+		return err
+	})
+}
+
+// stand makes a staged state the one that the next change is laid over.
+func (p *Pipeline) stand(after *employee.State) {
+	p.ix.person(after.ID).version = after.Version
+	p.ix.awaits(after.ID, after.Awaits)
+	p.states.Add(after.ID, after)
+}
+
+// collect puts an item into the group and tells those who waited for what it
+// makes known.
+func (p *Pipeline) collect(ctx context.Context, item *item, acceptedAt time.Time) {
+	p.group.add(item)
+	for _, token := range item.known {
+		p.arrived(ctx, token, acceptedAt)
+		p.ix.heard(token)
+	}
 }
 
 func left(status string) bool { return status == employee.Terminated || status == employee.Withdrawn }
@@ -122,7 +148,7 @@ func (p *Pipeline) state(ctx context.Context, w *work, st *statement, status, id
 	if err := p.stateInto(ctx, item, w, st, status, id, c); err != nil {
 		return err
 	}
-	p.group.add(item)
+	p.collect(ctx, item, w.rec.AcceptedAt)
 	return nil
 }
 
@@ -150,7 +176,9 @@ func (p *Pipeline) stateInto(ctx context.Context, item *item, w *work, st *state
 	if size(next.Partials...)+len(next.Whole) > statementLimit {
 		return fault.New(fault.Record, "too_large", "the statement is larger than the bus takes")
 	}
-	item.atomic = item.atomic || id != "" && st.employee != id // a new link
+	if id != "" && st.employee != id { // a new link
+		item.atomic, item.known = true, append(item.known, tokenSaid+w.key())
+	}
 	item.said = staged{ctx: ctx, rev: st.rev}
 	item.seal = append(item.seal, func() error {
 		msg, err := p.Codec.State(ctx, w.token, next)

@@ -34,7 +34,7 @@ func (p *Pipeline) busy(c *committer, w *work, id string) bool {
 // known tells whether a record says nothing about who is who: its statement is
 // linked. Only such a record may be overtaken, and only such a one overtakes.
 func (p *Pipeline) known(w *work) bool {
-	return w.linked == nil && !w.waited && p.ix.statement(w.source, w.token).employee != ""
+	return w.linked == nil && !w.waited && w.sheet == nil && p.ix.statement(w.source, w.token).employee != ""
 }
 
 // flush commits what is collected, if no commit is in flight, and begins the
@@ -47,7 +47,8 @@ func (p *Pipeline) flush(ctx context.Context, c *committer) error {
 	return p.goOn(ctx, c)
 }
 
-// goOn processes what was set aside, as far as the group takes it.
+// goOn processes what was set aside, as far as the group takes it, and after it
+// those whose manager has come.
 func (p *Pipeline) goOn(ctx context.Context, c *committer) error {
 	list := p.aside.list
 	p.aside = aside{}
@@ -61,7 +62,7 @@ func (p *Pipeline) goOn(ctx context.Context, c *committer) error {
 			return err
 		}
 	}
-	return nil
+	return p.introduce(ctx)
 }
 
 // settle commits everything, also what was set aside. Each turn begins with

@@ -116,9 +116,12 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 	if err := settle(ctx, notes); err != nil {
 		return err
 	}
+	if err := p.commitAnswers(ctx, g.answers); err != nil {
+		return err
+	}
 	messages := 0
 	for _, i := range g.items {
-		messages += len(i.people) + 1
+		messages += len(i.messages())
 	}
 	var together, plain []*item
 	for _, i := range g.items {
@@ -130,8 +133,8 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 	}
 	for len(together) > 0 {
 		n, size := 0, 0
-		for n < len(together) && size+len(together[n].people)+1 <= batchLimit {
-			size += len(together[n].people) + 1
+		for n < len(together) && size+len(together[n].messages()) <= batchLimit {
+			size += len(together[n].messages())
 			n++
 		}
 		if err := p.commitBatch(ctx, together[:n]); err != nil {
@@ -146,8 +149,7 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 func (p *Pipeline) commitBatch(ctx context.Context, items []*item) error {
 	var all []staged
 	for _, i := range items {
-		all = append(all, i.people...)
-		all = append(all, i.said)
+		all = append(all, i.messages()...)
 	}
 	outs := make([]bus.Out, len(all))
 	for n, s := range all {
@@ -194,6 +196,9 @@ func (p *Pipeline) commitPlain(ctx context.Context, items []*item) error {
 		return err
 	}
 	for _, i := range items {
+		if i.statement == "" {
+			continue
+		}
 		w, err := p.send(topology.People, i.said)
 		if err != nil {
 			return err

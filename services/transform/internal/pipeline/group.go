@@ -18,26 +18,37 @@ type staged struct {
 }
 
 // item is what one record changes, committed together: the employee's state,
-// match keys, leaver pointer, and the statement.
+// match keys, leaver pointer, and the statement. Who has come to know a manager
+// changes without a record, so such an item has no statement.
 type item struct {
 	raw       uint64
-	statement string
+	statement string // "" if there is none
 	employee  string
 	people    []staged
 	said      staged
 	matches   []string // match keys it reserves
+	known     []string // tokens by which a manager may be named and that somebody has from now on
 	seal      []func() error
 	atomic    bool // links, match keys and pointers come with it: all or nothing
 }
 
+// messages are all of an item, in the order of the commit.
+func (i *item) messages() []staged {
+	if i.statement == "" {
+		return i.people
+	}
+	return append(i.people[:len(i.people):len(i.people)], i.said)
+}
+
 // group is one commit: each subject at most once.
 type group struct {
-	items  []*item
-	dead   []staged
-	notes  []staged
-	acks   []bus.In
-	begun  time.Time
-	claims map[string]bool
+	items   []*item
+	dead    []staged
+	notes   []staged
+	answers []answers
+	acks    []bus.In
+	begun   time.Time
+	claims  map[string]bool
 
 	sealing errgroup.Group
 }
@@ -45,7 +56,7 @@ type group struct {
 // empty tells whether there is nothing to do. A record that waited brings no
 // acknowledgement, so that alone does not decide.
 func (g *group) empty() bool {
-	return len(g.acks)+len(g.items)+len(g.dead)+len(g.notes) == 0
+	return len(g.acks)+len(g.items)+len(g.dead)+len(g.notes)+len(g.answers) == 0
 }
 
 func (g *group) size() int { return len(g.items) }
@@ -56,7 +67,9 @@ func (g *group) add(i *item) {
 		g.sealing.SetLimit(sealers)
 	}
 	g.items = append(g.items, i)
-	g.claims["said."+i.statement] = true
+	if i.statement != "" {
+		g.claims["said."+i.statement] = true
+	}
 	if len(i.people) > 0 {
 		g.claims["employee."+i.employee] = true
 	}
@@ -65,7 +78,7 @@ func (g *group) add(i *item) {
 
 // sealers is how many items are encoded and sealed at a time. The first message
 // of a person makes keys, which waits for the bus, not for a core.
-const sealers = 32
+const sealers = 256
 
 // seal encodes and seals an item beside the sequencer, which does not touch a
 // staged state again.

@@ -22,6 +22,10 @@ type index struct {
 	employees  map[string]*person
 	matches    map[string]match // by `<kind>.<token>`
 	leavers    map[string]uint64
+	awaited    map[string]map[string]bool // employees by the token of a person whom they wait for
+	responses  map[string]*response       // to surveys, by subject
+	unlinked   map[string]map[string]bool // subjects of responses by the token of the person who gave them
+	found      map[string]bool            // subjects of those whose person has become known
 }
 
 type statement struct {
@@ -37,6 +41,7 @@ type statement struct {
 type person struct {
 	version uint64
 	links   map[string]string // token by source
+	awaits  []string          // tokens of people whom the state does not know yet
 	rev     *revision
 }
 
@@ -50,7 +55,8 @@ type match struct {
 type revision struct{ seq uint64 }
 
 func newIndex() *index {
-	return &index{statements: map[string]*statement{}, employees: map[string]*person{}, matches: map[string]match{}, leavers: map[string]uint64{}}
+	return &index{statements: map[string]*statement{}, employees: map[string]*person{}, matches: map[string]match{}, leavers: map[string]uint64{}, awaited: map[string]map[string]bool{},
+		responses: map[string]*response{}, unlinked: map[string]map[string]bool{}, found: map[string]bool{}}
 }
 
 // load reads the newest message of every subject of PEOPLE. Statements that
@@ -82,6 +88,7 @@ func (ix *index) load(ctx context.Context, b *bus.Bus, waiting func(st record.St
 			}
 			p := ix.person(h.ID)
 			p.version, p.rev = h.Version, &revision{in.Seq}
+			ix.awaits(h.ID, h.Awaits)
 		case "match":
 			var m reserved
 			if err := head(in, &m); err != nil {

@@ -454,3 +454,14 @@ func TestPartialRecords(t *testing.T) {
 		t.Errorf("%d partial records after a whole one", len(st.Partials))
 	}
 }
+
+// A source may begin with a partial record: there is nothing to lay it over.
+func TestAPartialRecordComesFirst(t *testing.T) {
+	w := newWorld(t)
+	w.say(said{source: "ats", key: "1", id: "1", partial: true, body: says{"given": "A"}})
+	w.works()
+	w.expect(w.id("ats", "1"), employee.Flat{"name.given": "A"})
+	if n := len(w.letters()); n > 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -60,6 +59,7 @@ type Pipeline struct {
 	waiting   map[string]waiting // by `<source>.<token>`
 	group     *group
 	aside     aside
+	meeting   meeting // employees whose manager has become known
 	limit     int     // changes per commit; halved after a refusal until the culprit is alone
 	refused   refusal // of the record that was refused alone last
 }
@@ -104,10 +104,15 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // nothing running: the next session reads what this one has committed.
 func (p *Pipeline) session(ctx context.Context) error {
 	p.ix, p.waiting, p.group, p.aside = newIndex(), map[string]waiting{}, &group{}, aside{}
+	p.meeting = meeting{}
 	p.states.Purge()
 	if err := p.ix.load(ctx, p.Bus, func(st record.Statement, token string) { p.await(ctx, st, token) }); err != nil {
 		return err
 	}
+	if err := p.ix.loadAnswers(ctx, p.Bus); err != nil {
+		return err
+	}
+	p.catchUp(ctx)
 	feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Raw, Durable: topology.TransformRaw})
 	if err != nil {
 		return err
@@ -133,10 +138,14 @@ type feeder struct {
 	err error
 }
 
+// openers is how many records are opened and mapped at a time. More than cores:
+// a key that is not at hand is waited for, not computed.
+const openers = 64
+
 func (f *feeder) run(ctx context.Context, feed *bus.Feed, open func(context.Context, bus.In) *work) {
 	defer close(f.out)
 	var cores errgroup.Group
-	cores.SetLimit(runtime.GOMAXPROCS(0))
+	cores.SetLimit(openers)
 	defer func() { _ = cores.Wait() }() // they report through their slots
 	for given := false; ; {
 		in, err := feed.Next(ctx)
@@ -177,12 +186,12 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 	defer tick.Stop()
 	var linger <-chan time.Time
 	for {
-		if c.inflight == nil && p.group.empty() && len(p.aside.list) > 0 {
+		if c.inflight == nil && p.group.empty() && len(p.aside.list)+len(p.meeting.list) > 0 {
 			if err := p.goOn(ctx, c); err != nil {
 				return err
 			}
 		}
-		if linger == nil && c.idle() && (len(f.out) == 0 || len(p.aside.list) > 0) {
+		if linger == nil && c.idle() && (len(f.out) == 0 || len(p.aside.list)+len(p.meeting.list) > 0) {
 			if c.batched && p.group.size() < p.limit {
 				linger = time.After(groupLinger - min(groupLinger, time.Since(p.group.begun)))
 			} else if err := p.flush(ctx, c); err != nil {
@@ -206,6 +215,9 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 				if err := p.resume(ctx, c, over); err != nil {
 					return err
 				}
+			}
+			if err := p.linkFound(ctx, c); err != nil {
+				return err
 			}
 		case slot, ok := <-f.out:
 			if !ok {
@@ -244,7 +256,11 @@ func (p *Pipeline) whose(w *work) string {
 	if w.linked != nil {
 		return w.linked.Employee
 	}
-	v := p.ix.identify(w.source, w.token, w.ours, w.keys, p.books[w.source], w.waited)
+	if w.sheet != nil {
+		p.link(w)
+		return w.writes()
+	}
+	v := p.identify(w)
 	if v.create {
 		return p.newID(w)
 	}

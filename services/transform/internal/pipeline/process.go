@@ -32,7 +32,7 @@ func (p *Pipeline) process(ctx context.Context, w *work) error {
 		}
 	}
 	p.Metrics.Record(w.source, outcome)
-	if !w.waited { // one that waited was acknowledged when it began to
+	if !w.waited && !w.again() { // those were acknowledged when they came first
 		p.group.acks = append(p.group.acks, w.in)
 	}
 	return nil
@@ -55,6 +55,12 @@ func (p *Pipeline) stages(ctx context.Context, w *work) (outcome string, err err
 	}
 	if p.refused.raw == w.in.Seq && p.refused.times >= refusalLimit {
 		return "", fault.New(fault.Record, "refused", "the commit of this record was refused %d times", refusalLimit)
+	}
+	if w.sheet != nil {
+		p.link(w)
+		if outcome, done, err := p.answersStage(ctx, w); done || err != nil {
+			return outcome, err
+		}
 	}
 	st := p.ix.statement(w.source, w.token)
 	if !w.waited {
@@ -79,14 +85,14 @@ func (p *Pipeline) stages(ctx context.Context, w *work) (outcome string, err err
 	if w.rec.Deleted && st.employee == "" {
 		return "ignored", p.forget(ctx, w, st)
 	}
-	v := p.ix.identify(w.source, w.token, w.ours, w.keys, p.books[w.source], w.waited)
+	v := p.identify(w)
 	switch {
 	case v.wait:
 		return record.StatusWaiting, p.wait(ctx, w, st)
 	case v.review:
 		return record.StatusReview, p.state(ctx, w, st, record.StatusReview, "", change{})
 	}
-	if w.rec.Partial && st.employee == "" {
+	if w.rec.Partial && st.employee == "" && st.rev.seq != 0 {
 		// What this is laid over was never merged: it waited, or was in review.
 		before, err := p.stated(w.old)
 		if err != nil {

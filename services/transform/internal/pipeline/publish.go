@@ -71,7 +71,11 @@ func (p *Pipeline) bury(w *work, f *fault.Error, sc trace.SpanContext) error {
 	ctx := trace.ContextWithSpanContext(context.Background(), sc)
 	p.Metrics.Dead(topology.StageMap)
 	p.Log.WarnContext(ctx, "record became a dead letter", "source", w.source, "event", w.in.Event.ID(), "reason", f.Reason, "path", f.Path, "rule", f.Rule)
-	letter, err := p.Codec.Bury(ctx, w.token, record.DeadLetter{
+	token := w.token
+	if w.sheet != nil {
+		token = w.sheet.token
+	}
+	letter, err := p.Codec.Bury(ctx, token, record.DeadLetter{
 		Stage: topology.StageMap, Source: w.source, Event: w.in.Event.ID(), Class: f.Class.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule,
 		Attempts: 1, At: p.Clock.Now(), Config: p.Company.Version, Key: w.rec.Key, Body: w.rec.Body,
 	})

@@ -22,6 +22,7 @@ type work struct {
 	token  string
 	rec    record.Received
 	linked *record.Linked
+	sheet  *sheet            // a response to a survey
 	wrote  map[string]string // see sent
 	says   []saying          // what it says, oldest first; more than one after a wait
 	ours   string            // our own id, if the record holds one
@@ -74,6 +75,9 @@ func (p *Pipeline) mapRecord(w *work) error {
 	if !w.rec.Version.Valid() {
 		return fault.New(fault.Record, "version", "the version is not a %s", w.rec.Version.Scale)
 	}
+	if src.Type.Survey {
+		return p.readAnswers(src, w)
+	}
 	s, err := p.observe(src, w.rec)
 	if err != nil {
 		return err
@@ -89,7 +93,9 @@ func (p *Pipeline) observe(src *config.Source, r record.Received) (saying, error
 	if err != nil {
 		return saying{}, err
 	}
-	return saying{employee.Flatten(obs.Fields), obs.Effective}, nil
+	fields := employee.Flatten(obs.Fields)
+	p.nameManagers(fields)
+	return saying{fields, obs.Effective}, nil
 }
 
 // recognise notes by what the person of a record can be found.

@@ -253,13 +253,24 @@ func at(v string) connector.Version { return connector.Version{Scale: connector.
 // say stores a record in RAW.
 func (w *world) say(s said) uint64 {
 	w.Helper()
+	return w.send(func() (record.Message, error) { return w.pack(s) })
+}
+
+func (w *world) pack(s said) (record.Message, error) {
 	body, err := json.Marshal(s.body)
+	if err != nil {
+		return record.Message{}, err
+	}
+	return w.codec.Receive(w.Context(), s.source, connector.Record{Key: s.key, ID: s.id, Event: "word", Version: s.version, Partial: s.partial, Deleted: s.deleted, Body: body}, w.clock.Now())
+}
+
+func (w *world) packed(s said) record.Message {
+	w.Helper()
+	m, err := w.pack(s)
 	if err != nil {
 		w.Fatal(err)
 	}
-	return w.send(func() (record.Message, error) {
-		return w.codec.Receive(w.Context(), s.source, connector.Record{Key: s.key, ID: s.id, Event: "word", Version: s.version, Partial: s.partial, Deleted: s.deleted, Body: body}, w.clock.Now())
-	})
+	return m
 }
 
 // link stores the word of a delivery in RAW.
@@ -436,6 +447,9 @@ func (w *world) hands() *Pipeline {
 	p := w.pipeline()
 	p.ix, p.waiting, p.group = newIndex(), map[string]waiting{}, &group{}
 	if err := p.ix.load(w.Context(), w.bus, func(st record.Statement, token string) { p.await(w.Context(), st, token) }); err != nil {
+		w.Fatal(err)
+	}
+	if err := p.ix.loadAnswers(w.Context(), w.bus); err != nil {
 		w.Fatal(err)
 	}
 	return p

@@ -1,4 +1,4 @@
-package scimd
+package npm
 
 import (
 	"strings"
@@ -8,8 +8,8 @@ import (
 // TestWithoutNode: the failure names one command, and nothing is skipped.
 func TestWithoutNode(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := install(t.Context(), express4)
-	if err == nil || !strings.Contains(err.Error(), command) {
+	_, err := Install(t.Context(), "nothing", nil)
+	if err == nil || !strings.Contains(err.Error(), Command) {
 		t.Errorf("error %v, want the command in it", err)
 	}
 }

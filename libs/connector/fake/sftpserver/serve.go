@@ -1,4 +1,4 @@
-package fake
+package sftpserver
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,14 +22,14 @@ import (
 )
 
 // Serve takes connections until ctx ends.
-func (v *server) Serve(ctx context.Context, l net.Listener, f *fake.Faults) error {
+func (v *Server) Serve(ctx context.Context, l net.Listener, f *fake.Faults) error {
 	return fake.Accept(ctx, l, func(ctx context.Context, c net.Conn) { v.talk(ctx, c, f) })
 }
 
 var errDenied = errors.New("denied")
 
 // config says who gets in.
-func (v *server) config(f *fake.Faults) (*ssh.ServerConfig, error) {
+func (v *Server) config(f *fake.Faults) (*ssh.ServerConfig, error) {
 	host, err := ssh.NewSignerFromKey(key("host"))
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (v *server) config(f *fake.Faults) (*ssh.ServerConfig, error) {
 }
 
 // talk serves one connection.
-func (v *server) talk(ctx context.Context, c net.Conn, f *fake.Faults) {
+func (v *Server) talk(ctx context.Context, c net.Conn, f *fake.Faults) {
 	defer func() { _ = c.Close() }()
 	ctx, left := context.WithCancel(ctx)
 	defer left()
@@ -113,10 +114,12 @@ func (v *server) talk(ctx context.Context, c net.Conn, f *fake.Faults) {
 
 // handler answers the calls of one session.
 type handler struct {
-	v      *server
+	v      *Server
 	ctx    context.Context // of the connection
 	conn   net.Conn
 	faults *fake.Faults
+
+	arrived *file // what the call under way has brought
 }
 
 // errCut is what a call comes to whose connection is cut.
@@ -142,7 +145,12 @@ func (h *handler) call(method, name string, do func() error) error {
 	}
 	h.v.mu.Lock()
 	err := do()
+	brought := h.arrived // under the lock: calls of a session run side by side
+	h.arrived = nil
 	h.v.mu.Unlock()
+	if brought != nil {
+		h.v.arrive(brought.name, brought.data)
+	}
 	if struck && x.Hold && err == nil && !h.faults.Hold(h.ctx) {
 		return errCut
 	}
@@ -240,17 +248,31 @@ func (u *upload) WriteAt(p []byte, off int64) (int, error) {
 func (u *upload) Close() error {
 	v := u.h.v
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	if f := v.files[u.name]; f != nil {
-		v.show(f)
-		if !v.temporary(u.name) {
-			v.log.Wrote(fake.Write{At: v.o.Time(), Key: u.name, Op: fake.Create, Body: string(f.data)})
-		}
+	f := v.files[u.name]
+	if f == nil {
+		v.mu.Unlock()
+		return nil
+	}
+	data := slices.Clone(f.data)
+	v.show(f)
+	whole := !v.temporary(u.name)
+	if whole {
+		v.log.Wrote(fake.Write{At: v.o.Time(), Key: u.name, Op: fake.Create, Body: string(data)})
+	}
+	v.mu.Unlock()
+	if whole {
+		v.arrive(u.name, data)
 	}
 	return nil
 }
 
-func (v *server) temporary(name string) bool {
+func (v *Server) arrive(name string, data []byte) {
+	if v.Arrived != nil {
+		v.Arrived(name, data)
+	}
+}
+
+func (v *Server) temporary(name string) bool {
 	suffix := v.o.Settings["temporary"]
 	if suffix == "" {
 		suffix = ".part"
@@ -281,6 +303,7 @@ func (h *handler) Filecmd(r *sftp.Request) error {
 			w := fake.Write{At: v.o.Time(), Key: r.Target, Op: fake.Other, Body: map[string]any{"was": r.Filepath}}
 			if v.temporary(r.Filepath) {
 				w.Op, w.Body = fake.Create, string(f.data)
+				h.arrived = &file{f.name, slices.Clone(f.data), f.modified}
 			}
 			v.log.Wrote(w)
 			return nil
