@@ -6,7 +6,7 @@ TOOLS     := $(CURDIR)/.tools
 LINT      := $(TOOLS)/golangci-lint-v2.15.0
 MODULES   := schemas libs services
 
-.PHONY: help build run demo test lint generate bench chaos mutants fuzz tidy clean up images
+.PHONY: help build run demo test lint generate bench load chaos mutants fuzz tidy clean up images
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: ## Measure W1 beside the reference program; BENCH_DIR= is the yardstick's
 	@test -n "$(BENCH_DIR)" || (echo "name the yardstick's folder: make bench BENCH_DIR=…" && exit 2)
 	go build -o bin/ ./services/muster/cmd/muster
 	cd $(BENCH_DIR) && OURS_DIR=$(CURDIR)/deploy/bench REPS=$${REPS:-3} ./run.sh "limit limit-sync ours"
+
+load: ## Read a roster of 100,000 people into an empty Muster; LOAD_PEOPLE, LOAD_SECONDS
+	cd services && go test -tags load ./internal/e2e -count=1 -v -timeout 60m -run '^TestLoad$$'
 
 chaos: ## Kill everything while 10,000 webhooks come; CHAOS_SEEDS, CHAOS_WEBHOOKS, CHAOS_PEOPLE, CHAOS_KILLS, CHAOS_WINDOWS (per target)
 	cd services && CHAOS_SEEDS="$${CHAOS_SEEDS:-1 2 3}" CHAOS_WEBHOOKS=$${CHAOS_WEBHOOKS:-10000} CHAOS_KILLS=$${CHAOS_KILLS:-100} CHAOS_WINDOWS=$${CHAOS_WINDOWS:-5} \

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,20 @@ type Row struct {
 	Outcome string        // what was seen
 	Took    time.Duration // from the change to the effect
 	OK      bool
+}
+
+// flow names the way that the row is part of.
+func (r Row) flow() string {
+	switch {
+	case strings.Contains(r.Change, "Typeform"):
+		return "survey → HRIS"
+	case r.Target == "bamboohr" && strings.Contains(r.Change, "Greenhouse"):
+		return "ATS → HRIS"
+	case r.Target == "postgres" || r.Target == "bamboohr":
+		return ""
+	}
+	to := map[string]string{"okta": "IT/IAM", "payroll": "payroll", "lms": "LMS", "carrier": "benefits", "team-bi": "team"}[r.Target]
+	return "HRIS → " + to
 }
 
 // Result is what a run saw.
@@ -66,7 +81,7 @@ func Play(ctx context.Context, w Where, p Person) (Result, error) {
 		return Result{}, err
 	}
 	defer s.close()
-	for _, scene := range []func(context.Context) error{s.hire, s.raise, s.move, s.terminate, s.evidence} {
+	for _, scene := range []func(context.Context) error{s.hire, s.begin, s.raise, s.move, s.enroll, s.answer, s.terminate, s.evidence} {
 		if err := scene(ctx); err != nil {
 			return s.result, err
 		}
@@ -78,14 +93,14 @@ func Play(ctx context.Context, w Where, p Person) (Result, error) {
 
 // Print writes the table people read.
 func Print(out io.Writer, w Where, r Result) error {
-	width := [4]int{len("change"), len("target"), len("fields sent"), len("outcome")}
+	width := [5]int{len("flow"), len("change"), len("target"), len("fields sent"), len("outcome")}
 	for _, row := range r.Rows {
-		for i, text := range []string{row.Change, row.Target, row.Fields, row.Outcome} {
+		for i, text := range []string{row.flow(), row.Change, row.Target, row.Fields, row.Outcome} {
 			width[i] = max(width[i], len([]rune(text)))
 		}
 	}
-	line := fmt.Sprintf("%%-2s %%-%ds  %%-%ds  %%-%ds  %%-%ds  %%s\n", width[0], width[1], width[2], width[3])
-	_, err := fmt.Fprintf(out, line, "", "change", "target", "fields sent", "outcome", "time")
+	line := fmt.Sprintf("%%-2s %%-%ds  %%-%ds  %%-%ds  %%-%ds  %%-%ds  %%s\n", width[0], width[1], width[2], width[3], width[4])
+	_, err := fmt.Fprintf(out, line, "", "flow", "change", "target", "fields sent", "outcome", "time")
 	for _, row := range r.Rows {
 		mark, took := "✓", ""
 		if !row.OK {
@@ -94,7 +109,7 @@ func Print(out io.Writer, w Where, r Result) error {
 		if row.Took > 0 {
 			took = fmt.Sprintf("%.0f ms", float64(row.Took.Microseconds())/1000)
 		}
-		_, werr := fmt.Fprintf(out, line, mark, row.Change, row.Target, row.Fields, row.Outcome, took)
+		_, werr := fmt.Fprintf(out, line, mark, row.flow(), row.Change, row.Target, row.Fields, row.Outcome, took)
 		err = errors.Join(err, werr)
 	}
 	_, werr := fmt.Fprintf(out, "\nrequests at each vendor: %s\n", list(r.Requests))

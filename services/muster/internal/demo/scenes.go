@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -78,13 +79,39 @@ func (s *stage) echo(ctx context.Context, change string) {
 	s.result.Rows = append(s.result.Rows, row)
 }
 
+// begin: the first day of work has come, in another team than was planned.
+func (s *stage) begin(ctx context.Context) error {
+	change := "first day at work"
+	if err := s.moveClock(ctx, time.Now().UTC().AddDate(0, 0, 8)); err != nil {
+		return err
+	}
+	at := time.Now()
+	if _, err := s.do(ctx, "bamboohr", "move", map[string]any{"id": s.hrisID, "department": "Platform"}); err != nil {
+		return err
+	}
+	s.await(ctx, change, "okta", at, func(st state) (write, string, bool) {
+		status := text(st.People[s.oktaID], "status")
+		return st.latest(s.oktaID), "account " + status, status == "ACTIVE"
+	})
+	s.await(ctx, change, "lms", at, func(st state) (write, string, bool) {
+		id, w := st.person(s.email)
+		s.lmsID = id
+		return w, "may learn", strings.Contains(flat(st.People[id]), "Platform")
+	})
+	s.awaitTeam(ctx, change, at, "hired", "Platform")
+	return nil
+}
+
 // raise: only payroll may see pay.
 func (s *stage) raise(ctx context.Context) error {
 	change := "raise in BambooHR"
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	others := s.count(ctx)
 	at := time.Now()
 	amount := "98000.00"
-	if _, err := s.do(ctx, "bamboohr", "raise", map[string]any{"id": s.hrisID, "amount": amount, "effective": at.UTC().Format(time.DateOnly)}); err != nil {
+	if _, err := s.do(ctx, "bamboohr", "raise", map[string]any{"id": s.hrisID, "amount": amount, "effective": s.now.Format(time.DateOnly)}); err != nil {
 		return err
 	}
 	s.await(ctx, change, "payroll", at, func(st state) (write, string, bool) {
@@ -95,7 +122,7 @@ func (s *stage) raise(ctx context.Context) error {
 		return err
 	}
 	now := s.count(ctx)
-	for _, target := range []string{"bamboohr", "okta", "team-bi"} {
+	for _, target := range []string{"bamboohr", "okta", "lms", "carrier", "team-bi"} {
 		row := Row{Change: change, Target: target, Fields: "none", Outcome: "nothing written", OK: now[target] == others[target]}
 		if !row.OK {
 			row.Outcome, row.Fields = "was written to", "?"
@@ -115,7 +142,68 @@ func (s *stage) move(ctx context.Context) error {
 	s.await(ctx, change, "okta", at, func(st state) (write, string, bool) {
 		return st.last("update", s.oktaID), "department updated", text(st.People[s.oktaID], "department") == "Finance"
 	})
+	s.await(ctx, change, "lms", at, func(st state) (write, string, bool) {
+		return st.latest(s.lmsID), "department updated", strings.Contains(flat(st.People[s.lmsID]), "Finance")
+	})
 	s.awaitTeam(ctx, change, at, "updated", "Finance")
+	return nil
+}
+
+// enroll: a file of elections names the person by number. The carrier is told
+// in the evening, by a file that it confirms.
+func (s *stage) enroll(ctx context.Context) error {
+	change := "chose a health plan"
+	at := time.Now()
+	plan := map[string]any{
+		"employee_number": s.number, "plan_code": "med-ppo", "plan_kind": "medical", "coverage": "employee", "effective_date": s.now.Format(time.DateOnly),
+		"birth_date": "1988-05-14", "gender": "female", "ssn": "900123499", "street": "88 SW Salmon St", "city": "Portland", "state": "OR", "zip": "97204", "country": "US",
+	}
+	columns := slices.Sorted(maps.Keys(plan))
+	if _, err := s.do(ctx, "elections", "drop", map[string]any{"columns": columns, "rows": []any{plan}}); err != nil {
+		return err
+	}
+	if err := s.until(ctx, func() (bool, error) { return s.recorded(ctx, "carrier", "accepted") }); err != nil {
+		s.result.Rows = append(s.result.Rows, Row{Change: change, Target: "carrier", Fields: "–", Outcome: "no place in a file: " + err.Error()})
+		return nil
+	}
+	if err := s.move24h(ctx); err != nil {
+		return err
+	}
+	s.await(ctx, change, "carrier", at, func(st state) (write, string, bool) {
+		return st.last("create", s.number), "enrolled by file 834", strings.Contains(flat(st.People[s.number]), "PPO-500")
+	})
+	row := Row{Change: change, Target: "carrier", Fields: "–", Outcome: "its 999 came back: accepted", OK: true}
+	if err := s.until(ctx, func() (bool, error) { return s.recorded(ctx, "carrier", "applied") }); err != nil {
+		row.OK, row.Outcome = false, "no answer: "+err.Error()
+	}
+	row.Took = time.Since(at)
+	s.result.Rows = append(s.result.Rows, row)
+	return nil
+}
+
+// answer: a pulse survey. The score is kept as a fact about the person; the
+// name by which they want to be called reaches the HRIS.
+func (s *stage) answer(ctx context.Context) error {
+	change := "answered in Typeform"
+	at := time.Now()
+	const preferred = "Kit"
+	if _, err := s.do(ctx, "typeform", "answer", map[string]any{"email": s.email, "answers": map[string]any{"enps": 9, "preferred": preferred}}); err != nil {
+		return err
+	}
+	s.await(ctx, change, "bamboohr", at, func(st state) (write, string, bool) {
+		return st.last("update", s.hrisID), "preferred name updated", text(st.People[s.hrisID], "preferredName") == preferred
+	})
+	row := Row{Change: change, Target: "postgres", Fields: "enps"}
+	err := s.until(ctx, func() (bool, error) {
+		var n int
+		err := s.postgres.QueryRow(ctx, `
+			select count(*) from survey_facts f join survey_responses r on r.id = f.response
+			where r.employee = $1 and f.question = 'enps'`, s.team.employee()).Scan(&n)
+		row.Outcome = fmt.Sprintf("%d fact linked to the person", n)
+		return n == 1, err
+	})
+	row.OK, row.Took = err == nil, time.Since(at)
+	s.result.Rows = append(s.result.Rows, row)
 	return nil
 }
 
@@ -124,7 +212,7 @@ func (s *stage) move(ctx context.Context) error {
 func (s *stage) terminate(ctx context.Context) error {
 	change := "terminated in BambooHR"
 	later := time.Now().UTC().AddDate(0, 0, 30)
-	if err := s.post(ctx, "/_sandbox/clock", map[string]any{"now": later}, nil); err != nil {
+	if err := s.moveClock(ctx, later); err != nil {
 		return err
 	}
 	if err := s.post(ctx, "/_sandbox/okta/faults", map[string]any{"latency_ms": 400, "for_s": 60}, nil); err != nil {
@@ -163,21 +251,40 @@ func (s *stage) terminate(ctx context.Context) error {
 	s.await(ctx, change, "payroll", at, func(st state) (write, string, bool) {
 		return st.latest(s.payrollID), "last day received", strings.Contains(flat(st.People[s.payrollID]), later.AddDate(0, 0, -1).Format(time.DateOnly))
 	})
+	s.await(ctx, change, "lms", at, func(st state) (write, string, bool) {
+		return st.last("disable", s.lmsID), "account suspended", st.last("disable", s.lmsID).Op != ""
+	})
 	s.awaitTeam(ctx, change, at, "terminated", "")
-	return s.deleteFaults(ctx, "okta")
+	if err := s.deleteFaults(ctx, "okta"); err != nil {
+		return err
+	}
+	if err := s.until(ctx, func() (bool, error) { // the end of cover stands in no file yet
+		_, staged, err := s.deliveries(ctx, "carrier")
+		return staged > 1, err
+	}); err != nil {
+		s.result.Rows = append(s.result.Rows, Row{Change: change, Target: "carrier", Fields: "–", Outcome: "no place in a file: " + err.Error()})
+		return nil
+	}
+	if err := s.move24h(ctx); err != nil {
+		return err
+	}
+	s.await(ctx, change, "carrier", at, func(st state) (write, string, bool) {
+		return st.last("disable", s.number), "cover ended by file 834", st.last("disable", s.number).Op != ""
+	})
+	return nil
 }
 
 // evidence: every effect has its row in the audit, and the chain of rows about
 // the person names the fields and the legal basis.
 func (s *stage) evidence(ctx context.Context) error {
 	row := Row{Change: "evidence of all of it", Target: "postgres", Fields: "–"}
-	missing := []string{"bamboohr", "okta", "payroll", "team-bi"}
+	missing := []string{"bamboohr", "okta", "payroll", "lms", "carrier", "team-bi"}
 	err := s.until(ctx, func() (bool, error) {
 		seen, err := s.audited(ctx)
 		if err != nil {
 			return false, err
 		}
-		missing = slices.DeleteFunc([]string{"bamboohr", "okta", "payroll", "team-bi"}, func(t string) bool { return seen[t] > 0 })
+		missing = slices.DeleteFunc([]string{"bamboohr", "okta", "payroll", "lms", "carrier", "team-bi"}, func(t string) bool { return seen[t] > 0 })
 		total := 0
 		for _, n := range seen {
 			total += n

@@ -26,7 +26,8 @@ type stage struct {
 	result   Result
 	oktaSeen int
 
-	hrisID, oktaID, payrollID, email, number string
+	hrisID, oktaID, payrollID, lmsID, email, number string
+	now                                             time.Time // of all services, once the scenes moved it
 }
 
 // state is what a fake shows under /_sandbox/{vendor}/state.
@@ -154,12 +155,16 @@ func (s *stage) settle(ctx context.Context) error {
 	})
 }
 
-var vendors = []string{"greenhouse", "bamboohr", "okta", "payroll"}
+// sources are the vendors that only tell; targets those that must follow.
+var (
+	sources = []string{"greenhouse", "elections", "typeform"}
+	targets = []string{"bamboohr", "okta", "payroll", "lms", "carrier"}
+)
 
 // count is the number of writes at each target.
 func (s *stage) count(ctx context.Context) map[string]int {
 	out := map[string]int{"team-bi": s.team.received()}
-	for _, v := range vendors[1:] {
+	for _, v := range targets {
 		if st, err := s.state(ctx, v); err == nil {
 			out[v] = len(st.Writes)
 		}
@@ -169,7 +174,7 @@ func (s *stage) count(ctx context.Context) map[string]int {
 
 func (s *stage) requests(ctx context.Context) (map[string]int, error) {
 	out := map[string]int{}
-	for _, v := range vendors {
+	for _, v := range append(slices.Clone(sources), targets...) {
 		n, err := s.requestCount(ctx, v)
 		if err != nil {
 			return nil, err
@@ -236,6 +241,32 @@ func (s *stage) call(ctx context.Context, method, path string, in, out any) erro
 		return nil
 	}
 	return json.Unmarshal(b, out)
+}
+
+// moveClock sets the time of all services.
+func (s *stage) moveClock(ctx context.Context, to time.Time) error {
+	s.now = to
+	return s.post(ctx, "/_sandbox/clock", map[string]any{"now": to}, nil)
+}
+
+// move24h passes the hour at which files are sent.
+func (s *stage) move24h(ctx context.Context) error { return s.moveClock(ctx, s.now.AddDate(0, 0, 1)) }
+
+// deliveries counts what the audit has of the person at a target: confirmed,
+// and staged for a file.
+func (s *stage) deliveries(ctx context.Context, target string) (applied, staged int, err error) {
+	err = s.postgres.QueryRow(ctx, `
+		select count(*) filter (where outcome = 'applied'), count(*) filter (where outcome = 'accepted')
+		from audit_records where kind = 'delivery' and target = $1 and employee = $2`, target, s.team.employee()).Scan(&applied, &staged)
+	return applied, staged, err
+}
+
+func (s *stage) recorded(ctx context.Context, target, outcome string) (bool, error) {
+	applied, staged, err := s.deliveries(ctx, target)
+	if outcome == "applied" {
+		return applied > 0, err
+	}
+	return staged > 0, err
 }
 
 // audited counts the person's applied deliveries in the audit, by target.
