@@ -12,6 +12,7 @@ import (
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/seal"
+	"github.com/muster-hr/muster/libs/telemetry"
 	"github.com/muster-hr/muster/libs/topology"
 )
 
@@ -187,6 +188,7 @@ func (f *filing) end(ctx context.Context, s *sent, member record.Member, r *reco
 		f.remove(member.Employee, member.Version)
 		return nil
 	}
+	ctx = telemetry.Extract(ctx, piece.Trace) // what comes of a change is part of its trace
 	if r != nil && !r.Others {
 		return f.refuse(ctx, s, mem, *piece, r)
 	}

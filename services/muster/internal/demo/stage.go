@@ -261,14 +261,6 @@ func (s *stage) deliveries(ctx context.Context, target string) (applied, staged 
 	return applied, staged, err
 }
 
-func (s *stage) recorded(ctx context.Context, target, outcome string) (bool, error) {
-	applied, staged, err := s.deliveries(ctx, target)
-	if outcome == "applied" {
-		return applied > 0, err
-	}
-	return staged > 0, err
-}
-
 // audited counts the person's applied deliveries in the audit, by target.
 func (s *stage) audited(ctx context.Context) (map[string]int, error) {
 	rows, err := s.postgres.Query(ctx, `
