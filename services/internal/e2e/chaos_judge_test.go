@@ -31,11 +31,39 @@ type verdict struct {
 	lost      int            // newest version not there, change missing, outcome missing in the evidence
 	reordered int            // an older version after a newer one
 	doubled   int            // a change that had a second effect, or was written again after its receipt was noted
+	blind     int            // of these: of what the target never shows, by who could not know what a predecessor wrote
 	again     int            // writes of what was there already, whose receipt a crash cut off: no effects
 	window    map[string]int // calls whose receipt was cut off by a kill, by target
-	rows      int64          // of the chain, which holds
+	targets   []string
+	files     map[string]int // that came, by target
+	leaked    int            // values at a target whose integration does not list their class
+	planted   int            // values where they may be
+	each      map[string]*counts
+	rows      int64 // of the chain, which holds
 	took      time.Duration
 	notes     []string // the first of what is wrong
+}
+
+// counts are those of one target.
+type counts struct{ delivered, lost, reordered, doubled, again int }
+
+// per runs the judge of one target and keeps what it adds.
+func (v *verdict) per(target string, judge func()) {
+	before := *v
+	judge()
+	v.each[target] = &counts{v.delivered - before.delivered, v.lost - before.lost, v.reordered - before.reordered, v.doubled - before.doubled, v.again - before.again}
+}
+
+// table has a line for each target.
+func (v *verdict) table() string {
+	var b strings.Builder
+	fmt.Fprintln(&b, "target     delivered  lost  reordered  doubled  rewritten  kills-in-window  files")
+	for _, target := range v.targets {
+		if c := v.each[target]; c != nil {
+			fmt.Fprintf(&b, "%-9s  %-9d  %-4d  %-9d  %-7d  %-9d  %-15d  %d\n", target, c.delivered, c.lost, c.reordered, c.doubled, c.again, v.window[target], v.files[target])
+		}
+	}
+	return b.String()
 }
 
 func (v *verdict) note(format string, args ...any) {
@@ -45,9 +73,9 @@ func (v *verdict) note(format string, args ...any) {
 }
 
 // wrong is the sum of what must not be.
-func (v *verdict) wrong() int { return v.lost + v.reordered + v.doubled + v.parked + v.dead }
+func (v *verdict) wrong() int { return v.lost + v.reordered + v.doubled + v.parked + v.dead + v.leaked }
 
-const tableHead = "seed  accepted  distinct  kills  delivered  parked  dead  lost  reordered  doubled  rewritten  kills-in-window                            audit rows  took"
+const tableHead = "seed  accepted  distinct  kills  delivered  parked  dead  lost  reordered  doubled  leaked  rewritten  audit rows  took   kills-in-window"
 
 func (v *verdict) String() string {
 	kills := 0
@@ -55,11 +83,11 @@ func (v *verdict) String() string {
 		kills += n
 	}
 	var windows []string
-	for _, name := range everyTarget {
+	for _, name := range v.targets {
 		windows = append(windows, fmt.Sprintf("%s %d", name, v.window[name]))
 	}
-	return fmt.Sprintf("%-4d  %-8d  %-8d  %-5d  %-9d  %-6d  %-4d  %-4d  %-9d  %-7d  %-9d  %-42s  %-10d  %s", v.seed, v.accepted, v.distinct,
-		kills, v.delivered, v.parked, v.dead, v.lost, v.reordered, v.doubled, v.again, strings.Join(windows, ", "), v.rows, v.took.Round(time.Second))
+	return fmt.Sprintf("%-4d  %-8d  %-8d  %-5d  %-9d  %-6d  %-4d  %-4d  %-9d  %-7d  %-6d  %-9d  %-10d  %-5s  %s", v.seed, v.accepted, v.distinct,
+		kills, v.delivered, v.parked, v.dead, v.lost, v.reordered, v.doubled, v.leaked, v.again, v.rows, v.took.Round(time.Second), strings.Join(windows, ", "))
 }
 
 // sight is one write about a person at one target, as far as it is judged.
@@ -68,12 +96,13 @@ type sight struct {
 	rev    int            // the version that its title names; 0: it names none
 	state  map[string]any // what is there after it
 	create bool
-	left   bool // access is closed after it
+	left   bool     // access is closed after it
+	said   []string // names of what was sent
 }
 
 // judge looks at the fakes, the team's stream and Postgres.
 func (k *killer) judge(ctx context.Context) *verdict {
-	v := &verdict{seed: k.l.seed, accepted: int(k.d.accepted.Load()), distinct: k.l.distinct(), kills: map[string]int{}, window: map[string]int{}}
+	v := &verdict{seed: k.l.seed, accepted: int(k.d.accepted.Load()), distinct: k.l.distinct(), kills: map[string]int{}, window: map[string]int{}, targets: targetsOf(k.l.all), files: map[string]int{}, each: map[string]*counts{}}
 	for _, x := range k.kills {
 		v.kills[x.name]++
 	}
@@ -85,12 +114,20 @@ func (k *killer) judge(ctx context.Context) *verdict {
 		v.note("only %d of %d webhooks were accepted", v.accepted, len(k.l.calls))
 	}
 	v.parked = k.parked(ctx)
-	k.stream(v, "journal", k.journal(v))
-	ids := k.team(ctx, v)
+	v.per("journal", func() { k.stream(v, "journal", k.journal(v)) })
+	var ids map[int]string
+	v.per("team-bi", func() { ids = k.team(ctx, v) })
 	noted := k.evidence(ctx, v, ids)
-	k.state(v, "okta", k.okta(), ids, noted)
-	k.state(v, "directory", k.directory(), ids, noted)
-	for target := range fakes {
+	v.per("okta", func() { k.state(v, "okta", k.okta(), ids, noted) })
+	v.per("directory", func() { k.state(v, "directory", k.directory(), ids, noted) })
+	if k.l.all {
+		k.further(v, ids, noted)
+		k.minimised(v)
+	}
+	for _, target := range v.targets {
+		if _, fake := fakes[target]; !fake {
+			continue
+		}
 		var h struct{ Held struct{ Cut int } }
 		k.s.call("GET", k.s.Sandbox+"/_sandbox/"+target+"/faults", nil, nil, &h)
 		v.window[target] = h.Held.Cut
@@ -112,33 +149,11 @@ func person(number any) (int, bool) {
 
 // okta is its log of writes by person.
 func (k *killer) okta() map[int][]sight {
-	seen := map[int][]sight{}
-	v := k.chaosVendor("okta")
-	for _, w := range v.Writes {
-		profile, _ := v.People[w.Key]["profile"].(map[string]any)
-		p, ok := person(profile["employeeNumber"])
-		if !ok {
-			continue
-		}
-		s := sight{at: w.At, create: w.Op == "create", state: map[string]any{}}
-		if n := len(seen[p]); n > 0 && !s.create {
-			for name, value := range seen[p][n-1].state {
-				s.state[name] = value
-			}
-		}
-		body, _ := w.Body.(map[string]any)
-		sent, _ := body["profile"].(map[string]any)
-		for name, value := range sent {
-			s.state[name] = value
-		}
-		s.rev = rev(sent["title"])
-		if w.Op == "enable" || w.Op == "disable" {
-			s.state["access"] = w.Op
-		}
-		s.left = s.state["access"] == "disable"
-		seen[p] = append(seen[p], s)
+	profile := func(x map[string]any) map[string]any {
+		p, _ := x["profile"].(map[string]any)
+		return p
 	}
-	return seen
+	return k.sights("okta", "title", func(shown map[string]any) any { return profile(shown)["employeeNumber"] }, profile)
 }
 
 func (k *killer) directory() map[int][]sight {
@@ -149,7 +164,7 @@ func (k *killer) directory() map[int][]sight {
 		if !ok {
 			continue
 		}
-		seen[p] = append(seen[p], sight{w.At, rev(body["title"]), body, w.Op == "create", body["status"] == "terminated"})
+		seen[p] = append(seen[p], sight{at: w.At, rev: rev(body["title"]), state: body, create: w.Op == "create", left: body["status"] == "terminated"})
 	}
 	return seen
 }
@@ -174,14 +189,21 @@ func (k *killer) state(v *verdict, target string, seen map[int][]sight, ids map[
 			if i == 0 || s.create || !reflect.DeepEqual(s.state, seen[p][i-1].state) {
 				continue
 			}
+			if slices.Contains(filed, target) {
+				v.doubled++
+				v.note("%s: person %d: version %d was told twice", target, p, top)
+				continue
+			}
 			v.again++
 			version := int64(slices.Index(news, top) + 1) // ours, of what was written twice
 			switch before := seen[p][i-1].at; {
+			case len(s.said) > 0 && slices.Equal(s.said, unreadable[target]) && k.restarted(target, before, s.at):
+				v.blind++ // what was in its predecessor's hands is not known, and the target does not show it
 			case slices.ContainsFunc(noted[place{ids[p], target}], func(r receipt) bool {
 				return done[r.outcome] && r.version >= version && r.at.After(before) && r.at.Before(s.at)
 			}):
 				v.doubled++
-				v.note("%s: person %d: version %d was written again after its receipt was noted", target, p, top)
+				v.note("%s: person %d: version %d was written again after its receipt was noted: %v", target, p, top, s.said)
 			case !k.crashed(target, before, s.at):
 				v.note("%s: person %d: version %d was written again, its receipt was not noted though nothing was killed (%s later)", target, p, top, s.at.Sub(before))
 			}
@@ -229,6 +251,13 @@ type receipt struct {
 var done = map[string]bool{"applied": true, "unchanged": true, "accepted": true}
 
 const clockTime = "15:04:05.000"
+
+// restarted tells whether what calls a target was killed between two moments.
+func (k *killer) restarted(target string, from, to time.Time) bool {
+	return slices.ContainsFunc(k.kills, func(x kill) bool {
+		return x.name == "delivery-"+target && x.at.After(from) && x.at.Before(to)
+	})
+}
 
 // crashed tells whether what calls a target was killed, or may have been unable
 // to note an outcome because the broker was, between two moments.
@@ -311,6 +340,8 @@ func (k *killer) team(ctx context.Context, v *verdict) map[int]string {
 		for m := range batch.Messages() {
 			n++
 			_ = m.Ack()
+			k.said.Write(m.Data())
+			fmt.Fprint(&k.said, m.Subject(), m.Headers())
 			var data struct {
 				ID       string
 				Version  uint64
@@ -409,7 +440,7 @@ func (k *killer) evidence(ctx context.Context, v *verdict, ids map[int]string) (
 	rows, _ = db.Query(ctx, `SELECT employee, version FROM audit_records WHERE kind = 'change'`)
 	_, err = pgx.ForEachRow(rows, []any{&employee, &version}, func() error {
 		changes[employee]++
-		for _, target := range everyTarget {
+		for _, target := range v.targets {
 			if !settled[key{employee, target, version}] {
 				wrong("change %d of %s has no outcome at %s", version, employee, target)
 			}

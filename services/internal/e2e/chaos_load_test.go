@@ -34,6 +34,7 @@ type load struct {
 	mails  [][]int  // by person and version: how often the e-mail changed until then
 	news   [][]int  // by person: the versions that are newer than all before them, in order
 	order  [][]call // by person: their calls as they are sent
+	all    bool     // the webhooks say what payrolls and carriers need, too
 }
 
 // newLoad makes n calls about so many people: joiners all through the run,
@@ -129,11 +130,17 @@ func (l *load) body(c call) []byte {
 	if l.leaves[c.person] == c.seq {
 		status, left = "gone", "2026-01-31"
 	}
-	b, err := json.Marshal(map[string]any{
+	said := map[string]any{
 		"id": number(c.person), "seq": c.seq, "given": "Given", "family": "Family" + number(c.person), "email": l.mail(c.person, c.seq),
 		"title": fmt.Sprintf("r%d", c.seq), "department": []string{"Legal", "Sales", "Support"}[(c.person+c.seq)%3],
 		"status": status, "hired": "2020-01-01", "left": left,
-	})
+	}
+	if l.all {
+		x := plantedOf(c.person)
+		said["born"], said["ssn"], said["pay"] = x.birth, x.ssn, x.pay
+		said["plans"] = []any{map[string]any{"plan": "med-ppo", "kind": "medical", "coverage": "employee", "start": "2026-01-01"}}
+	}
+	b, err := json.Marshal(said)
 	if err != nil {
 		panic(err)
 	}

@@ -122,6 +122,21 @@ func (f *filing) add(id string, m mark) {
 	}
 }
 
+// learn takes over what a record in the stream says is staged. A record whose
+// acknowledgement was lost is stored all the same: its piece would be missed
+// until the next start, and then come behind newer ones.
+func (f *filing) learn(id string, staged []record.Staged) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range staged {
+		if !slices.ContainsFunc(f.staged[id], func(m mark) bool { return m.version == s.Version }) {
+			f.staged[id] = append(f.staged[id], mark{version: s.Version, at: s.At})
+			f.free++
+		}
+	}
+	slices.SortFunc(f.staged[id], func(a, b mark) int { return cmp.Compare(a.version, b.version) })
+}
+
 // remove forgets a piece; version 0 are all of the person.
 func (f *filing) remove(id string, version uint64) {
 	f.mu.Lock()

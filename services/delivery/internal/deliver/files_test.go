@@ -362,6 +362,29 @@ func TestTheSameKeyWaits(t *testing.T) {
 
 // TestARefusal: one is refused, the other taken. What the refused person's next
 // change differs from is what the receiver really has.
+// TestARecordWhoseAnswerWasLost: the broker stores that a piece is staged and
+// dies before it says so. The piece goes out all the same, before newer ones.
+func TestARecordWhoseAnswerWasLost(t *testing.T) {
+	d, err := New(Deps{Company: &config.Company{}, Target: &config.Target{Files: config.FilePlan{Every: time.Hour}}, Files: newReceiver(), Sink: nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, now := d.filing, time.Now()
+	f.add("emp1", mark{version: 1, at: now})
+	f.move([]record.Member{{Employee: "emp1", Version: 1}}, 7)
+	f.learn("emp1", []record.Staged{{Version: 1, At: now}, {Version: 2, At: now.Add(1)}}) // read after the acknowledgement of 2 was lost
+	f.add("emp1", mark{version: 3, at: now.Add(2)})
+	f.learn("emp1", []record.Staged{{Version: 1}, {Version: 2}, {Version: 3}})
+	var order []uint64
+	for _, w := range f.inOrder() {
+		order = append(order, w.version)
+	}
+	same(t, "the order of what waits", []uint64{2, 3}, order)
+	if f.free != 2 || !f.inFile("emp1", 1) {
+		t.Errorf("%d wait, want 2; the first is on its way: %t", f.free, f.inFile("emp1", 1))
+	}
+}
+
 func TestARefusal(t *testing.T) {
 	w, r := filesWorld(t)
 	r.terms.Confirms = true

@@ -32,6 +32,9 @@ func (d *Deliverer) recollect(ctx context.Context, id string) (*record.Delivery,
 	}
 	d.memory.Add(id, &m)
 	d.before.Add(id, struct{}{})
+	if d.filing != nil {
+		d.filing.learn(id, m.Staged)
+	}
 	return &m, nil
 }
 

@@ -242,7 +242,7 @@ func (s *Stage) tick(ctx context.Context) {
 }
 
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<20))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		refuse(w, http.StatusBadRequest, "body", fmt.Sprintf("the body is not what is wanted: %v", err))
