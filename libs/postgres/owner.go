@@ -128,14 +128,22 @@ func take(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrInUse
+	for until := time.Now().Add(forking); ; time.Sleep(5 * time.Millisecond) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil, errors.Join(err, f.Close())
+		case time.Now().After(until):
+			return nil, errors.Join(ErrInUse, f.Close())
 		}
-		return nil, errors.Join(err, f.Close())
 	}
-	return f, nil
 }
+
+// forking is how long a lock that was let go may still be held: a program that
+// is just being started has a copy of every open file until it is executed.
+const forking = 500 * time.Millisecond
 
 func alive(pid int) bool {
 	err := syscall.Kill(pid, 0)
