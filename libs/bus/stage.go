@@ -28,7 +28,7 @@ const shared = "/dev/shm"
 //
 // The server removes the folders when it starts: Stage is called after each
 // start, and again when streams were made.
-func Stage(storeDir string, plan []StreamPlan) (bool, error) {
+func Stage(storeDir string, plan []StreamPlan) (staged bool, err error) {
 	if !inMemory(shared) {
 		return false, nil
 	}
@@ -44,8 +44,9 @@ func Stage(storeDir string, plan []StreamPlan) (bool, error) {
 		if err := redirect(filepath.Join(stream, "batches"), filepath.Join(memory, s.Name)); err != nil {
 			return false, fmt.Errorf("stage batches of %s in memory: %w", s.Name, err)
 		}
+		staged = true
 	}
-	return true, nil
+	return staged, nil
 }
 
 // Unstage gives the memory back, after the server has stopped.
@@ -69,7 +70,8 @@ func stages(storeDir string) (abs, memory string, err error) {
 // standsAlone tells whether each message of a batch may be stored without the others.
 func (s StreamPlan) standsAlone() bool { return s.Batch && s.Name != topology.People }
 
-// redirect makes a link to a folder in memory, unless a batch is under way.
+// redirect makes a link to a folder in memory. While a batch is under way on
+// the disk it is an error: it stays there until the next start.
 func redirect(link, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -78,7 +80,7 @@ func redirect(link, to string) error {
 		return nil
 	}
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil // a batch is being staged there: it stays on the disk until the next start
+		return err
 	}
 	return os.Symlink(to, link)
 }

@@ -1,5 +1,8 @@
 package employee
 
+// ManagerPattern is the leaf that names another person.
+const ManagerPattern = "positions[].manager"
+
 // awaits is the only member of a manager's value in a state as long as nobody
 // is known by the name that a source gave.
 const awaits = "awaits"
@@ -13,7 +16,7 @@ func Awaited(token string) map[string]any { return map[string]any{awaits: token}
 // leaf and value.
 func AwaitedBy(leaf string, value any) string {
 	named, ok := value.(map[string]any)
-	if !ok || len(named) != 1 || Pattern(leaf) != "positions[].manager" {
+	if !ok || len(named) != 1 || Pattern(leaf) != ManagerPattern {
 		return ""
 	}
 	token, _ := named[awaits].(string)

@@ -217,7 +217,7 @@ func (j *job) unnamed(leaves employee.Flat) {
 
 func dropManagers(leaves employee.Flat) (some bool) {
 	for leaf, v := range leaves {
-		if _, named := v.(map[string]any); named && employee.Pattern(leaf) == "positions[].manager" {
+		if _, named := v.(map[string]any); named && employee.Pattern(leaf) == employee.ManagerPattern {
 			delete(leaves, leaf)
 			some = true
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
@@ -65,13 +66,21 @@ type Delivery struct {
 	File   int64    `json:"file,omitempty"`   // number of the file that the change went in
 	Staged []Staged `json:"staged,omitempty"` // what goes in files and is not at its end, in order
 
-	Refs map[string]string `json:"-"` // the connector's own ids, sealed
-	Body map[string]any    `json:"-"` // what was applied last, sealed; of a target that takes files what is staged for it too
+	Refs  map[string]string `json:"-"` // the connector's own ids, sealed
+	Tried *Tried            `json:"-"` // with an uncertain create: as whom the person may be there now, sealed
+	Body  map[string]any    `json:"-"` // what was applied last, sealed; of a target that takes files what is staged for it too
+}
+
+// Tried is what a create was begun with: the person may have changed since.
+type Tried struct {
+	Body  map[string]any  `json:"body"`
+	Match connector.Match `json:"match"`
 }
 
 type sealedDelivery struct {
 	Refs   map[string]string `json:"refs,omitempty"`
 	Body   map[string]any    `json:"body,omitempty"`
+	Tried  *Tried            `json:"tried,omitempty"`
 	Staged []sealedStaged    `json:"staged,omitempty"`
 }
 
@@ -83,14 +92,14 @@ func (c Codec) Deliver(ctx context.Context, d Delivery, restricted bool) (Messag
 	}
 	env := seal.Envelope{Head: head}
 	basic, staged := sealedDelivery{Refs: d.Refs}, sealStaged(d.Staged)
-	if restricted && (d.Body != nil || staged != nil) {
-		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body, Staged: staged}); err != nil {
+	if restricted && (d.Body != nil || d.Tried != nil || staged != nil) {
+		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body, Tried: d.Tried, Staged: staged}); err != nil {
 			return Message{}, err
 		}
 	} else {
-		basic.Body, basic.Staged = d.Body, staged
+		basic.Body, basic.Tried, basic.Staged = d.Body, d.Tried, staged
 	}
-	if basic.Refs != nil || basic.Body != nil || basic.Staged != nil {
+	if basic.Refs != nil || basic.Body != nil || basic.Tried != nil || basic.Staged != nil {
 		if env.Basic, err = json.Marshal(basic); err != nil {
 			return Message{}, err
 		}
@@ -136,6 +145,9 @@ func (c Codec) OpenDelivery(ctx context.Context, id string, e event.Event, restr
 		}
 		if s.Body != nil {
 			d.Body = s.Body
+		}
+		if s.Tried != nil {
+			d.Tried = s.Tried
 		}
 		if err := openStaged(d.Staged, s.Staged); err != nil {
 			return d, foreign(fmt.Errorf("sealed part of %s: %w", e.Type(), err))

@@ -28,7 +28,7 @@ func Mask(f employee.Flat) employee.Flat {
 		switch id, isText := v.(string); {
 		case open(leaf):
 			out[leaf] = v
-		case isText && employee.Pattern(leaf) == "positions[].manager" && ourID.MatchString(id):
+		case isText && employee.Pattern(leaf) == employee.ManagerPattern && ourID.MatchString(id):
 			out[leaf] = v
 		default:
 			out[leaf] = mask(v)

@@ -94,6 +94,32 @@ func TestACreateCutOffIsLookedForBeforeAnother(t *testing.T) {
 	}
 }
 
+// TestSomebodyElseByNow: a create is cut off, and when it is looked for the
+// person has another name and e-mail. Who was made is found as they were then.
+func TestSomebodyElseByNow(t *testing.T) {
+	w := newWorld(t)
+	w.vendor.find = func(d connector.Delivery) ([]connector.Found, error) {
+		if n, _ := d.Body["name"].(map[string]any); n["given"] == "Ada" {
+			return sure("k7"), nil
+		}
+		return []connector.Found{{Refs: connector.Refs{"id": "k7"}}}, nil // alike, and not surely the same
+	}
+	left := intended("emp1", 1)
+	left.Tried = &record.Tried{Body: map[string]any{"name": map[string]any{"given": "Ada"}}}
+	w.remembers(left)
+	w.named("emp1", 1, "Ada")
+	w.named("emp1", 2, "Grace")
+	w.start()
+	w.until("emp1", "2 applied")
+	calls := w.vendor.of("emp1")
+	if len(calls) != 1 || calls[0].Refs["id"] != "k7" || calls[0].Version != 2 {
+		t.Errorf("calls %+v", calls)
+	}
+	if m := w.last("emp1"); m.Tried != nil {
+		t.Error("what was tried is kept although it is certain by now")
+	}
+}
+
 // TestAWriteCutOffIsNotTakenForUndone: a known person is written to without an
 // intent. A process dies in such a write, and then the person is again as the
 // record says: the target is not.

@@ -277,7 +277,7 @@ func (d *Deliverer) begin(mem *record.Delivery, id string, in bus.In, h employee
 	return record.Delivery{
 		Target: d.Target.Name, Employee: id, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version,
 		Attempt: number, AcceptedAt: h.AcceptedAt, Config: d.Company.Version,
-		Done: mem.Done, Digest: mem.Digest, Status: mem.Status, Uncertain: mem.Uncertain, Refs: mem.Refs, Body: mem.Body, Staged: mem.Staged,
+		Done: mem.Done, Digest: mem.Digest, Status: mem.Status, Uncertain: mem.Uncertain, Tried: mem.Tried, Refs: mem.Refs, Body: mem.Body, Staged: mem.Staged,
 		Integration: mem.Integration, Left: mem.Left, WaitsFor: mem.WaitsFor, Named: mem.Named,
 	}
 }

@@ -102,15 +102,23 @@ func (f *filing) stage(ctx context.Context, j *job) error {
 	if err := f.d.conclude(ctx, j, record.OutcomeAccepted); err != nil {
 		return err
 	}
-	f.add(m.Employee, mark{version: s.Version, at: s.At})
+	f.learn(m.Employee, m.Staged)
 	return nil
 }
 
-// add notes a piece that waits.
-func (f *filing) add(id string, m mark) {
+// learn takes over what a person's record says is staged. That is so when a
+// piece was staged, and when a record is read: one whose acknowledgement was
+// lost is stored all the same, and its piece would be missed until the next
+// start, and then come behind newer ones.
+func (f *filing) learn(id string, staged []record.Staged) {
 	f.mu.Lock()
-	f.staged[id] = append(f.staged[id], m)
-	f.free++
+	for _, s := range staged {
+		if !slices.ContainsFunc(f.staged[id], func(m mark) bool { return m.version == s.Version }) {
+			f.staged[id] = append(f.staged[id], mark{version: s.Version, at: s.At})
+			f.free++
+		}
+	}
+	slices.SortFunc(f.staged[id], func(a, b mark) int { return cmp.Compare(a.version, b.version) })
 	full := f.free >= f.most
 	f.mu.Unlock()
 	if !full {
@@ -122,19 +130,11 @@ func (f *filing) add(id string, m mark) {
 	}
 }
 
-// learn takes over what a record in the stream says is staged. A record whose
-// acknowledgement was lost is stored all the same: its piece would be missed
-// until the next start, and then come behind newer ones.
-func (f *filing) learn(id string, staged []record.Staged) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, s := range staged {
-		if !slices.ContainsFunc(f.staged[id], func(m mark) bool { return m.version == s.Version }) {
-			f.staged[id] = append(f.staged[id], mark{version: s.Version, at: s.At})
-			f.free++
-		}
-	}
-	slices.SortFunc(f.staged[id], func(a, b mark) int { return cmp.Compare(a.version, b.version) })
+// known is a person's record, for who is not in their lane. While the lane
+// writes the next one it waits: what it read before would be kept as the newest.
+func (f *filing) known(ctx context.Context, id string) (*record.Delivery, error) {
+	defer f.lock(id)()
+	return f.d.recollect(ctx, id)
 }
 
 // remove forgets a piece; version 0 are all of the person.

@@ -2,18 +2,15 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
-	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/telemetry"
-	"github.com/muster-hr/muster/libs/topology"
 )
 
 // ask looks for answers to the files that await one.
@@ -57,7 +54,7 @@ func (f *filing) awaits(s *sent) connector.Sent {
 		if index < 0 || index >= len(s.Members) {
 			return connector.Piece{}, fmt.Errorf("file %d has no piece %d", s.Number, index)
 		}
-		mem, err := f.d.recollect(ctx, s.Members[index].Employee)
+		mem, err := f.known(ctx, s.Members[index].Employee)
 		if err != nil {
 			return connector.Piece{}, err
 		}
@@ -253,37 +250,16 @@ func (f *filing) refuse(ctx context.Context, s *sent, mem *record.Delivery, piec
 		} else if !piece.Cut {
 			about.Body, about.Digest, about.Status = piece.Before, piece.Digest, piece.Status
 		}
-		about.Outcome, about.Class, about.Reason, about.Path = record.OutcomeDead, fault.Record.String(), r.Reason, r.Path
+		about.Class, about.Reason, about.Path = fault.Record.String(), r.Reason, r.Path
 		if r.Rule != "" {
 			about.Rule = r.Rule
 		}
-		if err := f.letter(ctx, about); err != nil {
+		if err := f.d.buried(ctx, about); err != nil {
 			return err
 		}
-		if err := f.d.remember(ctx, about); err != nil {
-			return err
-		}
-		f.d.Metrics.Dead()
 		f.remove(m.Employee, g.Version)
 	}
 	return nil
-}
-
-// letter publishes the dead letter of a record, once.
-func (f *filing) letter(ctx context.Context, m record.Delivery) error {
-	letter, err := f.d.Codec.Bury(ctx, m.Employee, record.DeadLetter{
-		Stage: topology.StageDeliver, Integration: m.Integration, Target: m.Target, Employee: m.Employee, Event: m.Event, Version: m.Version,
-		Class: m.Class, Reason: m.Reason, Path: m.Path, Rule: m.Rule, Attempts: m.Attempt, At: f.d.Clock.Now(), Config: m.Config,
-	})
-	if err != nil {
-		return err
-	}
-	none := uint64(0)
-	_, err = f.d.Bus.Publish(ctx, topology.Dead, bus.Out{Subject: letter.Subject, Event: letter.Event, Expect: &none})
-	if errors.Is(err, bus.ErrConflict) { // it is there already
-		return nil
-	}
-	return err
 }
 
 func without(all []record.Staged, version uint64) []record.Staged {

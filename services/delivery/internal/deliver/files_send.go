@@ -144,7 +144,7 @@ func (f *filing) gather(ctx context.Context) (members []record.Member, pieces []
 		if behind[w.id] {
 			continue
 		}
-		mem, err := f.d.recollect(ctx, w.id)
+		mem, err := f.known(ctx, w.id)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -175,7 +175,7 @@ func (f *filing) again(ctx context.Context) (ready bool, err error) {
 	p := f.pending
 	var pieces []connector.Piece
 	for _, m := range p.Members {
-		mem, err := f.d.recollect(ctx, m.Employee)
+		mem, err := f.known(ctx, m.Employee)
 		if err != nil {
 			return false, err
 		}

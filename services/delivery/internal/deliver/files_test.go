@@ -370,11 +370,11 @@ func TestARecordWhoseAnswerWasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, now := d.filing, time.Now()
-	f.add("emp1", mark{version: 1, at: now})
+	staged := []record.Staged{{Version: 1, At: now}, {Version: 2, At: now.Add(1)}, {Version: 3, At: now.Add(2)}}
+	f.learn("emp1", staged[:1])
 	f.move([]record.Member{{Employee: "emp1", Version: 1}}, 7)
-	f.learn("emp1", []record.Staged{{Version: 1, At: now}, {Version: 2, At: now.Add(1)}}) // read after the acknowledgement of 2 was lost
-	f.add("emp1", mark{version: 3, at: now.Add(2)})
-	f.learn("emp1", []record.Staged{{Version: 1}, {Version: 2}, {Version: 3}})
+	f.learn("emp1", staged[2:]) // of 2 nobody was told
+	f.learn("emp1", staged)
 	var order []uint64
 	for _, w := range f.inOrder() {
 		order = append(order, w.version)
@@ -382,6 +382,32 @@ func TestARecordWhoseAnswerWasLost(t *testing.T) {
 	same(t, "the order of what waits", []uint64{2, 3}, order)
 	if f.free != 2 || !f.inFile("emp1", 1) {
 		t.Errorf("%d wait, want 2; the first is on its way: %t", f.free, f.inFile("emp1", 1))
+	}
+}
+
+// TestALaneIsNotOverrun: who gathers pieces reads no record beside the lane that
+// writes the next one.
+func TestALaneIsNotOverrun(t *testing.T) {
+	w, r := filesWorld(t)
+	d, _ := w.make(func(d *Deps) { d.Sink, d.Files = nil, r })
+	done := d.filing.lock("emp1") // by the lane
+	read := make(chan *record.Delivery)
+	go func() {
+		m, err := d.filing.known(t.Context(), "emp1")
+		if err != nil {
+			t.Error(err)
+		}
+		read <- m
+	}()
+	select {
+	case <-read:
+		t.Fatal("read while the lane writes")
+	case <-time.After(50 * time.Millisecond): // what is not read by now waits
+	}
+	d.kept(record.Delivery{Employee: "emp1", Version: 2})
+	done()
+	if m := <-read; m.Version != 2 {
+		t.Errorf("version %d, want the one that the lane wrote", m.Version)
 	}
 }
 
@@ -583,7 +609,7 @@ func TestTwoProcesses(t *testing.T) {
 	f := record.File{Target: target, Number: 1, Outcome: record.FileIntended, Built: time.Now().UTC()}
 	d, b := w.make(func(d *Deps) { d.Sink, d.Files = nil, r })
 	defer func() { _ = b.Close() }()
-	d.filing.add("emp1", mark{version: 1, at: time.Now()})
+	d.filing.learn("emp1", []record.Staged{{Version: 1, At: time.Now()}})
 	msg, err := w.codec.File(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)

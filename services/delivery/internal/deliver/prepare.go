@@ -122,12 +122,10 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	}
 	if j.again { // what differs is a manager's name there, and an idempotency key must not be that of the call before
 		j.delivery.Event = d.Codec.Sealer.Token("again", d.Target.Name, in.Event.ID(), j.digest)
-		j.delivery.Type, j.delivery.Changed = d.typ(j, in), []string{managerPattern}
+		j.delivery.Type, j.delivery.Changed = d.typ(j, in), []string{employee.ManagerPattern}
 	}
 	return true, nil
 }
-
-const managerPattern = "positions[].manager"
 
 // typ is the event type that a target is told. What an event-like one gets once
 // more is an update, not a second hire.
@@ -175,7 +173,7 @@ func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.
 	for leaf, v := range out {
 		own := d.Target.Source != "" && s.Provenance[leaf].Source == d.Target.Source
 		_, named := v.(map[string]any)
-		if own || named && employee.Pattern(leaf) == "positions[].manager" {
+		if own || named && employee.Pattern(leaf) == employee.ManagerPattern {
 			delete(out, leaf)
 		}
 	}

@@ -96,9 +96,16 @@ func backoff(first time.Duration, attempt int, limit time.Duration) time.Duratio
 // outcome, so that none is ever without the other.
 func (d *Deliverer) bury(ctx context.Context, t try, f *fault.Error) error {
 	m := t.m
-	letter, err := d.Codec.Bury(ctx, t.id, record.DeadLetter{
-		Stage: topology.StageDeliver, Integration: m.Integration, Target: m.Target, Employee: t.id, Event: m.Event, Version: m.Version,
-		Class: f.Class.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule, Attempts: m.Attempt, At: d.Clock.Now(), Config: m.Config,
+	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
+	m.At, m.Done = d.Clock.Now(), max(m.Done, m.Version)
+	return d.buried(ctx, m)
+}
+
+// buried makes a dead letter of a record that says what is wrong, once.
+func (d *Deliverer) buried(ctx context.Context, m record.Delivery) error {
+	letter, err := d.Codec.Bury(ctx, m.Employee, record.DeadLetter{
+		Stage: topology.StageDeliver, Integration: m.Integration, Target: m.Target, Employee: m.Employee, Event: m.Event, Version: m.Version,
+		Class: m.Class, Reason: m.Reason, Path: m.Path, Rule: m.Rule, Attempts: m.Attempt, At: m.At, Config: m.Config,
 	})
 	if err != nil {
 		return err
@@ -108,8 +115,7 @@ func (d *Deliverer) bury(ctx context.Context, t try, f *fault.Error) error {
 	if err != nil && !errors.Is(err, bus.ErrConflict) { // a conflict: it is there already
 		return err
 	}
-	m.Class, m.Reason, m.Path, m.Rule = f.Class.String(), f.Reason, f.Path, f.Rule
-	m.Outcome, m.At, m.Done = record.OutcomeDead, d.Clock.Now(), max(m.Done, m.Version)
+	m.Outcome = record.OutcomeDead
 	if err := d.remember(ctx, m); err != nil {
 		return err
 	}

@@ -33,12 +33,15 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 		found = len(j.delivery.Refs) > 0 // remembered before the write, which may hide them from the search
 		// Who was brought there without any refs is known there by our id.
 		if j.left && len(j.delivery.Refs) == 0 && j.mem.Digest == "" {
-			j.mem.Reason, j.mem.Uncertain = "not_there", time.Time{}
+			j.mem.Reason, j.mem.Uncertain, j.mem.Tried = "not_there", time.Time{}, nil
 			return d.conclude(ctx, j, record.OutcomeDiscarded) // nothing to close
 		}
 	}
 	if found || d.intends(j) {
 		j.mem.Uncertain = d.Clock.Now()
+		if len(j.delivery.Refs) == 0 {
+			j.mem.Tried = &record.Tried{Body: j.delivery.Body, Match: j.delivery.Match}
+		}
 		if err := d.note(ctx, j, record.OutcomeIntended); err != nil {
 			return err
 		}
@@ -53,7 +56,7 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 	if f := fault.Of(err); f != nil && f.Class != fault.Done {
 		switch {
 		case f.Class != fault.Transient:
-			j.mem.Uncertain = time.Time{} // refused: nothing happened
+			j.mem.Uncertain, j.mem.Tried = time.Time{}, nil // refused: nothing happened
 		case !j.mem.Uncertain.IsZero():
 			j.mem.Uncertain = d.Clock.Now() // it may have happened as late as now
 		}
@@ -85,11 +88,20 @@ func (d *Deliverer) look(ctx context.Context, j *job) error {
 	call, cancel := context.WithTimeout(ctx, d.Target.Limits.Timeout)
 	defer cancel()
 	found, err := d.Sink.Find(call, j.delivery)
+	if tried := j.mem.Tried; err == nil && tried != nil && !one(found) {
+		// A create that was cut off made the person as they were then.
+		then := j.delivery
+		then.Body, then.Match = tried.Body, tried.Match
+		var earlier []connector.Found
+		if earlier, err = d.Sink.Find(call, then); one(earlier) {
+			found = earlier
+		}
+	}
 	if err != nil {
 		return d.failed(context.WithoutCancel(ctx), j, fault.Of(err))
 	}
 	switch {
-	case len(found) == 1 && found[0].Sure:
+	case one(found):
 		j.delivery.Refs = found[0].Refs
 		j.mem.Refs = maps.Clone(found[0].Refs)
 	case len(found) > 0:
@@ -97,6 +109,9 @@ func (d *Deliverer) look(ctx context.Context, j *job) error {
 	}
 	return nil
 }
+
+// one tells whether a search leaves no doubt.
+func one(found []connector.Found) bool { return len(found) == 1 && found[0].Sure }
 
 // intends tells whether a crash during the call could repeat it: then an intent
 // stands before it. Bringing a known person to a state is safe to repeat.
@@ -131,7 +146,7 @@ func (d *Deliverer) conclude(ctx context.Context, j *job, outcome string) error 
 	m.Done = max(m.Done, m.Version)
 	m.Left = j.left
 	if outcome != record.OutcomeDiscarded && outcome != record.OutcomeHeld && !j.idle {
-		m.Digest, m.Status, m.Uncertain = j.digest, j.delivery.Status, time.Time{}
+		m.Digest, m.Status, m.Uncertain, m.Tried = j.digest, j.delivery.Status, time.Time{}, nil
 		m.WaitsFor, m.Named = j.waits, j.named
 		if !j.event {
 			m.Body = laidOver(m.Body, j.delivery.Body)

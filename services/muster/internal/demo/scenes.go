@@ -122,7 +122,7 @@ func (s *stage) raise(ctx context.Context) error {
 		return err
 	}
 	now := s.count(ctx)
-	for _, target := range []string{"bamboohr", "okta", "lms", "carrier", "team-bi"} {
+	for _, target := range []string{"bamboohr", "okta", "lms", "carrier", "team-bi"} { // all but payroll
 		row := Row{Change: change, Target: target, Fields: "none", Outcome: "nothing written", OK: now[target] == others[target]}
 		if !row.OK {
 			row.Outcome, row.Fields = "was written to", "?"
@@ -165,7 +165,7 @@ func (s *stage) enroll(ctx context.Context) error {
 	if !s.staged(ctx, change, 1) {
 		return nil
 	}
-	if err := s.move24h(ctx); err != nil {
+	if err := s.nextDay(ctx); err != nil {
 		return err
 	}
 	s.await(ctx, change, "carrier", at, func(st state) (write, string, bool) {
@@ -276,7 +276,7 @@ func (s *stage) terminate(ctx context.Context) error {
 	if !s.staged(ctx, change, 2) {
 		return nil
 	}
-	if err := s.move24h(ctx); err != nil {
+	if err := s.nextDay(ctx); err != nil {
 		return err
 	}
 	s.await(ctx, change, "carrier", at, func(st state) (write, string, bool) {
@@ -289,13 +289,14 @@ func (s *stage) terminate(ctx context.Context) error {
 // the person names the fields and the legal basis.
 func (s *stage) evidence(ctx context.Context) error {
 	row := Row{Change: "evidence of all of it", Target: "postgres", Fields: "–"}
-	missing := []string{"bamboohr", "okta", "payroll", "lms", "carrier", "team-bi"}
+	all := append(slices.Clone(targets), "team-bi")
+	missing := all
 	err := s.until(ctx, func() (bool, error) {
 		seen, err := s.audited(ctx)
 		if err != nil {
 			return false, err
 		}
-		missing = slices.DeleteFunc([]string{"bamboohr", "okta", "payroll", "lms", "carrier", "team-bi"}, func(t string) bool { return seen[t] > 0 })
+		missing = slices.DeleteFunc(slices.Clone(all), func(t string) bool { return seen[t] > 0 })
 		total := 0
 		for _, n := range seen {
 			total += n

@@ -249,8 +249,8 @@ func (s *stage) moveClock(ctx context.Context, to time.Time) error {
 	return s.post(ctx, "/_sandbox/clock", map[string]any{"now": to}, nil)
 }
 
-// move24h passes the hour at which files are sent.
-func (s *stage) move24h(ctx context.Context) error { return s.moveClock(ctx, s.now.AddDate(0, 0, 1)) }
+// nextDay passes the hour at which files are sent.
+func (s *stage) nextDay(ctx context.Context) error { return s.moveClock(ctx, s.now.AddDate(0, 0, 1)) }
 
 // deliveries counts what the audit has of the person at a target: confirmed,
 // and staged for a file.

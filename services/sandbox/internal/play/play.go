@@ -241,8 +241,11 @@ func (s *Stage) tick(ctx context.Context) {
 	}
 }
 
+// orderLimit bounds an order in bytes: one may lay down a roster of 100,000 people.
+const orderLimit = 64 << 20
+
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<20))
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, orderLimit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		refuse(w, http.StatusBadRequest, "body", fmt.Sprintf("the body is not what is wanted: %v", err))

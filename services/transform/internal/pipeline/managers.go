@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,14 +29,12 @@ const (
 	tokenMatch = "match."
 )
 
-const managerPattern = "positions[].manager"
-
 // nameManagers puts tokens in place of the names by which a source knows
 // managers. It looks at nothing but the secret, so it may run beside others.
 func (p *Pipeline) nameManagers(said employee.Flat) {
 	for leaf, v := range said {
 		named, ok := v.(map[string]any)
-		if !ok || employee.Pattern(leaf) != managerPattern {
+		if !ok || employee.Pattern(leaf) != employee.ManagerPattern {
 			continue
 		}
 		text := func(member string) string { s, _ := named[member].(string); return s }
@@ -80,10 +79,7 @@ func (ix *index) meet(f employee.Flat) (leaves []string) {
 func (ix *index) met(f employee.Flat) employee.Flat {
 	for leaf, v := range f {
 		if employee.AwaitedBy(leaf, v) != "" {
-			out := make(employee.Flat, len(f))
-			for leaf, v := range f {
-				out[leaf] = v
-			}
+			out := maps.Clone(f)
 			ix.meet(out)
 			return out
 		}
@@ -146,12 +142,7 @@ func (m *meeting) add(x met) {
 
 // arrived calls those who wait for a token that somebody has from now on.
 func (p *Pipeline) arrived(ctx context.Context, token string, acceptedAt time.Time) {
-	ids := make([]string, 0, len(p.ix.awaited[token]))
-	for id := range p.ix.awaited[token] {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(p.ix.awaited[token])) {
 		p.meeting.add(met{id, trace.SpanContextFromContext(ctx), acceptedAt})
 	}
 }
