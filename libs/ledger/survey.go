@@ -83,6 +83,10 @@ func (l *Ledger) Survey(ctx context.Context, id string) (Response, error) {
 	return some[0], nil
 }
 
+// lockAnswers has whoever erases a person and whoever brings their answers wait
+// for each other until the end of their transactions.
+const lockAnswers = `SELECT pg_advisory_xact_lock(hashtext($1))`
+
 // addAnswers keeps responses and their facts: one that comes again is linked at
 // most, and whoever is erased takes theirs along.
 func addAnswers(ctx context.Context, tx pgx.Tx, rs []Record) error {
@@ -91,11 +95,15 @@ func addAnswers(ctx context.Context, tx pgx.Tx, rs []Record) error {
 		r := &rs[i]
 		switch {
 		case r.Kind == KindErased && r.Employee != "":
+			b.Queue(lockAnswers, r.Employee)
 			b.Queue(`DELETE FROM survey_responses WHERE employee = $1`, r.Employee)
 		case r.Answers != nil:
 			a, id := r.Answers, text(r.KeyToken)
 			whose := nullable(text(a.Response.Employee))
 			at := a.Response.SubmittedAt.UTC().Truncate(time.Microsecond)
+			if whose != nil {
+				b.Queue(lockAnswers, *whose)
+			}
 			b.Queue(`INSERT INTO survey_responses (id, source, survey, cycle, status, employee, linked_by, submitted_at, received_at, event, trace_id)
 					VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 				ON CONFLICT (id) DO UPDATE SET status = excluded.status, employee = excluded.employee, linked_by = excluded.linked_by`,
@@ -106,6 +114,9 @@ func addAnswers(ctx context.Context, tx pgx.Tx, rs []Record) error {
 				b.Queue(`INSERT INTO survey_facts (response, part, survey, question, kind, submitted_at, employee, value, number, low, high)
 						VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)`,
 					id, n+1, text(a.Response.Survey), text(one.Question), text(string(one.Kind)), at, whose, value, number, end(one.Min), end(one.Max))
+			}
+			if whose != nil { // streams are not read in step: the erasure may stand in the ledger already
+				b.Queue(`DELETE FROM survey_responses WHERE id = $1 AND EXISTS (SELECT FROM audit_records WHERE employee = $2 AND kind = 'erased')`, id, *whose)
 			}
 		}
 	}

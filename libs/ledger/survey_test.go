@@ -130,6 +130,10 @@ func TestResponses(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM survey_facts WHERE employee = 'emp2' OR response = 'r2'`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d facts are left (%v)", left, err)
 	}
+	put(t, l, topology.Surveys, response(5, "r5", "emp2", enps)) // read after the erasure, said before it
+	if got := ids(ledger.Which{}, 10); fmt.Sprint(got) != fmt.Sprint([]string{three, one}) {
+		t.Errorf("answers of somebody erased are back: %v", got)
+	}
 	if _, err := l.VerifyChain(t.Context()); err != nil {
 		t.Error(err)
 	}

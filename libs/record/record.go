@@ -71,7 +71,12 @@ type Codec struct {
 // Token stands for a vendor's key in subjects.
 func (c Codec) Token(account, key string) string { return c.Sealer.Token("key", account, key) }
 
-// Receive packs a connector's record. The id of the event is derived from what
+// Limit bounds the content of a message in bytes: what the server takes, 1 MiB,
+// less what stands around it.
+const Limit = 1<<20 - 16<<10
+
+// Receive packs a connector's record. One that is larger than the bus takes is
+// a fault of class Record. The id of the event is derived from what
 // a repeat of the same message has equal, so a repeat has the same id.
 func (c Codec) Receive(ctx context.Context, source string, r connector.Record, now time.Time) (Message, error) {
 	head, err := json.Marshal(Received{Source: source, Event: r.Event, Version: r.Version, Partial: r.Partial, Deleted: r.Deleted, AcceptedAt: now.UTC()})
@@ -88,6 +93,9 @@ func (c Codec) Receive(ctx context.Context, source string, r connector.Record, n
 	sealed, err := raw(r.Key, one("body", body))
 	if err != nil {
 		return Message{}, err
+	}
+	if len(head)+len(sealed) > Limit {
+		return Message{}, fault.New(fault.Record, "too_large", "the record of %s is larger than the bus takes", source)
 	}
 	return c.message(ctx, topology.RawRecord, source, r.Key,
 		c.Sealer.Token("record", source, r.Key, r.ID), event.RecordReceivedV1, seal.Envelope{Head: head, Restricted: sealed})

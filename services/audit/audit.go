@@ -56,7 +56,7 @@ func Run(ctx context.Context, host service.Host) error {
 	defer book.Close()
 	k := keep.New(svc.Bus, book, keep.Options{
 		Codec:   &record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name},
-		Streams: streams(svc), Trim: []string{topology.Raw, topology.People, topology.Delivered}, TrimEvery: cfg.trimEvery,
+		Streams: streams(svc), Trim: keep.Trimmed, TrimEvery: cfg.trimEvery,
 		Log: svc.Log, Metrics: metrics(svc),
 	})
 	svc.Check("postgres", book.Ping)

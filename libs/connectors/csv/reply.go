@@ -15,6 +15,7 @@ import (
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connector/sftpx"
 	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/seal"
 )
 
 // ackFile is what a receiver says of a file as a whole.
@@ -98,7 +99,7 @@ func (t *target) answer(ctx context.Context, s *sftpx.Session, o connector.Sent,
 		return a, false, err
 	}
 	rejects, err := t.rejected(listed)
-	if err != nil || len(rejects) < ack.Rows.Rejected {
+	if err != nil || len(rejects) < max(ack.Rows.Rejected, 1) {
 		return a, false, err // some are still to come
 	}
 	a.ID = sum(append(raw, listed...))[:32]
@@ -166,14 +167,22 @@ func (t *target) tie(ctx context.Context, o connector.Sent, r rejectedRow) (int,
 	}
 	if at >= 0 {
 		rows, err := t.of(ctx, o, at)
-		if err != nil || r.line-o.Starts[at] < len(rows) && rows[r.line-o.Starts[at]].number(t) == r.number {
-			return at, nil //nolint:nilerr // an erased person's piece is known by its line alone
+		switch {
+		case errors.Is(err, seal.ErrNoKey):
+			return at, nil // an erased person's piece is known by its line alone
+		case err != nil:
+			return 0, err
+		case r.line-o.Starts[at] < len(rows) && rows[r.line-o.Starts[at]].Values[colNumber] == r.number:
+			return at, nil
 		}
 	}
 	found := -1
 	for i := range o.Starts {
 		rows, err := t.of(ctx, o, i)
-		if err != nil || rows[0].number(t) != r.number {
+		if err != nil && !errors.Is(err, seal.ErrNoKey) {
+			return 0, err
+		}
+		if err != nil || rows[0].Values[colNumber] != r.number {
 			continue
 		}
 		if found >= 0 {
@@ -194,13 +203,6 @@ func (t *target) of(ctx context.Context, o connector.Sent, index int) ([]change,
 		return nil, err
 	}
 	return rowsOf(p)
-}
-
-func (r change) number(t *target) string {
-	if i := slices.Index(t.columns, colNumber); i >= 0 && i < len(r.Cells) {
-		return r.Cells[i]
-	}
-	return ""
 }
 
 // known is a column of ours; what else a receiver names could be a value.

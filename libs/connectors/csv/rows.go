@@ -10,6 +10,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/fault"
 )
 
 // Types of changes, a row each. A deduction has a row of its own.
@@ -69,17 +70,45 @@ var moves = []struct {
 	{pay, []string{"pay_type", colRate, "pay_period", colCurrency, "pay_effective_date"}},
 }
 
-// change is one line of the file, as a piece keeps it.
+// change is one line of the file, as a piece keeps it: by column, since the
+// settings may be others when its file is built. What they alone say, and
+// nothing, is not kept.
 type change struct {
-	Key   string   `json:"key"` // employee number, type and day; of a deduction its code too
-	Cells []string `json:"cells"`
+	Key    string            `json:"key"` // employee number, type and day; of a deduction its code too
+	Values map[string]string `json:"values"`
 }
 
 func rowsOf(p connector.Piece) (rows []change, err error) {
-	if json.Unmarshal(p.Content, &rows) != nil || len(rows) == 0 {
-		return nil, errors.New("the piece is not one of this connector")
+	other := func(r change) bool { return r.Values == nil }
+	if json.Unmarshal(p.Content, &rows) != nil || len(rows) == 0 || slices.ContainsFunc(rows, other) {
+		return nil, fault.New(fault.Target, "content", "the piece is not one of this connector")
 	}
 	return rows, nil
+}
+
+// cells puts a row in the order of the file, as the settings are now. What they
+// have no place for any more is nobody's fault who is in the file.
+func (t *target) cells(r change) ([]string, error) {
+	for _, c := range slices.Sorted(maps.Keys(r.Values)) {
+		if !slices.Contains(t.columns, c) {
+			return nil, &fault.Error{Class: fault.Target, Reason: "columns_changed", Path: c, Err: errors.New("a change that waits has a value of a column that the settings no longer have")}
+		}
+	}
+	out := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		switch c {
+		case colRecord:
+			out[i] = t.rowType
+		case colCompany:
+			out[i] = t.company
+		default:
+			out[i] = r.Values[c]
+		}
+		if _, err := t.encodeRest(out[i]); err != nil {
+			return nil, &fault.Error{Class: fault.Target, Reason: "encoding", Path: c, Err: err}
+		}
+	}
+	return out, nil
 }
 
 // Piece makes the rows of what is different from what the receiver was told.
@@ -107,6 +136,8 @@ type writer struct {
 	*target
 	now, was       map[string]any
 	status, before string
+	ending         bool // a last day is told: no other row may stand in its way
+	lenient        bool // a value that is cleared, and has no word for it, is left out
 	out            []change
 }
 
@@ -114,19 +145,43 @@ func in(body map[string]any, column string) string { s, _ := body[column].(strin
 
 func working(status string) bool { return status == employee.Active || status == employee.OnLeave }
 
+// told is the status that the receiver was told last; false if it knows nobody.
+// What went back to not begun without its knowing is as it was told.
+func (w *writer) told() (status string, known bool) {
+	status = w.before // of who left the integration the body may say something else
+	if !working(status) && status != employee.Terminated {
+		if status = in(w.was, colStatus); !working(status) {
+			return "", false
+		}
+	}
+	return status, w.was != nil
+}
+
 // rows decides what happened. Who has not begun, or left without ever being
 // told of, is nobody to a payroll.
 func (w *writer) rows() error {
-	was := w.before // of who left the integration the body may say something else
-	told := w.was != nil && was != employee.PreHire
-	if !working(w.status) && (!told || w.status != employee.Terminated) {
+	was, told := w.told()
+	switch {
+	case working(w.status):
+		if !told || !working(was) {
+			return w.all()
+		}
+	case !told:
 		return nil
-	}
-	if !told || working(w.status) && !working(was) {
-		return w.all()
+	case w.status == employee.PreHire || w.status == employee.Withdrawn: // and was said to have begun
+		if !working(was) {
+			return nil
+		}
+		w.ending = true
+		return w.add(term, in(w.now, "today"), colStatus)
+	case w.status != employee.Terminated:
+		return nil
+	default:
+		w.lenient = true
+		w.ending = working(was) || !w.same(colTerminated) || !w.same("last_day_worked")
 	}
 	for _, m := range moves {
-		if err := w.move(m.kind, m.columns); err != nil {
+		if err := w.pass(w.move(m.kind, m.columns)); err != nil {
 			return err
 		}
 	}
@@ -134,20 +189,25 @@ func (w *writer) rows() error {
 		return err
 	}
 	switch {
-	case w.status == was && w.status == employee.Terminated:
-		if w.same(colTerminated) && w.same("last_day_worked") {
-			return nil
-		}
+	case w.ending:
+		w.lenient = working(was) || in(w.now, colTerminated) != "" && !w.same(colTerminated) // else nothing would be left to tell
 		return w.add(term, w.ended(), of[term]...)
-	case w.status == was:
+	case w.status == was || w.status == employee.Terminated:
 		return nil
-	case w.status == employee.Terminated:
-		return w.add(term, w.ended(), of[term]...)
 	case w.status == employee.OnLeave:
 		return w.add(leave, in(w.now, "today"), of[leave]...)
 	default:
 		return w.add(back, in(w.now, "today"), of[back]...)
 	}
+}
+
+// pass lets a row go that cannot be written beside somebody's last day: who is
+// not told to have left is paid on.
+func (w *writer) pass(err error) error {
+	if w.ending {
+		return nil
+	}
+	return err
 }
 
 // all tells of somebody for the first time, or again after they had left.
@@ -186,8 +246,14 @@ func (w *writer) day(own string) string {
 	return in(w.now, "today")
 }
 
+// unclear tells of a value that would have to be cleared, and cannot.
+func (w *writer) unclear(column string) bool {
+	v, said := w.now[column]
+	return said && v == nil && w.clear == ""
+}
+
 func (w *writer) move(kind string, columns []string) error {
-	if !slices.ContainsFunc(columns, w.moved) {
+	if !slices.ContainsFunc(columns, func(c string) bool { return w.moved(c) && (!w.lenient || !w.unclear(c)) }) {
 		return nil
 	}
 	day, more := in(w.now, "today"), []string(nil)
@@ -214,48 +280,76 @@ func (w *writer) deductions(all bool) error {
 	}
 	before := map[string]map[string]any{}
 	if !all {
-		before = byCode(w.was["deductions"])
+		before, _ = byCode(w.was["deductions"]) // what was told before is as it is
 	}
-	after := byCode(w.now["deductions"])
+	after, err := byCode(w.now["deductions"])
+	if err := w.pass(err); err != nil {
+		return err
+	}
 	for _, code := range slices.Sorted(maps.Keys(after)) {
-		now, was := after[code], before[code]
-		if was != nil && employee.Equal(now, was) {
-			continue
-		}
-		if in(now, "amount") == "" {
-			return wrong("missing", colAmount) // a share of the pay has no column
-		}
-		day := in(w.now, "today")
-		switch {
-		case in(now, "start") != "" && in(now, "start") != in(was, "start"):
-			day = in(now, "start")
-		case in(now, "end") != "" && in(now, "end") != in(was, "end"):
-			day = in(now, "end")
-		}
-		if err := w.deduct(day, map[string]string{colCode: code, colAmount: in(now, "amount"), colStart: in(now, "start"), colEnd: in(now, "end")}); err != nil {
+		if err := w.pass(w.deducted(code, after[code], before[code])); err != nil {
 			return err
 		}
 	}
 	for _, code := range slices.Sorted(maps.Keys(before)) {
-		if after[code] == nil {
-			today := in(w.now, "today")
-			if err := w.deduct(today, map[string]string{colCode: code, colEnd: today}); err != nil {
-				return err
-			}
+		today, end := in(w.now, "today"), in(before[code], "end")
+		if after[code] != nil || end != "" && end <= today {
+			continue // one that had ended before has its end
+		}
+		if err := w.pass(w.deduct(today, map[string]string{colCode: code, colEnd: today})); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func byCode(list any) map[string]map[string]any {
-	out := map[string]map[string]any{}
+// deducted has the row of one that is new or changed.
+func (w *writer) deducted(code string, now, was map[string]any) error {
+	if was != nil && employee.Equal(now, was) {
+		return nil
+	}
+	if in(now, "amount") == "" {
+		return wrong("missing", colAmount) // a share of the pay has no column
+	}
+	day := in(w.now, "today")
+	switch {
+	case in(now, "start") != "" && in(now, "start") != in(was, "start"):
+		day = in(now, "start")
+	case in(now, "end") != "" && in(now, "end") != in(was, "end"):
+		day = in(now, "end")
+	}
+	cells := map[string]string{colCode: code, colAmount: in(now, "amount"), colStart: in(now, "start"), colEnd: in(now, "end")}
+	for _, own := range []string{"start", "end"} {
+		column := "deduction_" + own
+		if cells[column] != "" || in(was, own) == "" {
+			continue
+		}
+		if w.clear == "" && !w.lenient && slices.Contains(w.columns, column) {
+			return wrong("cannot_clear", column)
+		}
+		cells[column] = w.clear
+	}
+	return w.deduct(day, cells)
+}
+
+// byCode finds deductions by what a receiver knows them by. Of two with one
+// code it would know one.
+func byCode(list any) (out map[string]map[string]any, err error) {
+	out = map[string]map[string]any{}
 	all, _ := list.([]any)
 	for _, e := range all {
-		if m, _ := e.(map[string]any); in(m, "code") != "" {
-			out[in(m, "code")] = m
+		m, _ := e.(map[string]any)
+		code := in(m, "code")
+		switch {
+		case code == "":
+			err = wrong("missing", colCode)
+			continue
+		case out[code] != nil:
+			err = wrong("same_row_twice", colCode)
 		}
+		out[code] = m
 	}
-	return out
+	return out, err
 }
 
 func (w *writer) deduct(day string, cells map[string]string) error {
@@ -271,46 +365,60 @@ func (w *writer) add(kind, day string, columns ...string) error {
 		switch {
 		case !said || v == nil && w.was[c] == nil:
 		case v == nil:
-			if w.clear == "" && slices.Contains(w.columns, c) {
+			if w.clear == "" && !w.lenient && slices.Contains(w.columns, c) {
 				return wrong("cannot_clear", c) // an empty cell says nothing
 			}
 			cells[c] = w.clear
+		case !isText && kind == term && w.ending: // the day counts
 		case !isText:
 			return wrong("not_text", c)
 		default:
 			cells[c] = text
 		}
 	}
-	if cells[colStatus] != "" {
-		cells[colStatus] = w.status // who left the integration has left the payroll
+	switch {
+	case cells[colStatus] == "":
+	case kind == term:
+		cells[colStatus] = employee.Terminated // who left the integration, or never began, has left the payroll
+	default:
+		cells[colStatus] = w.status
 	}
 	return w.write(kind, day, cells)
 }
 
-// write checks a row and puts its cells in the order of the file.
+// write checks a row and keeps what it says.
 func (w *writer) write(kind, day string, cells map[string]string) error {
+	last := kind == term && w.ending
 	cells[colRecord], cells[colCompany], cells[colNumber], cells[colChange], cells[colEffective] = w.rowType, w.company, in(w.now, colNumber), kind, day
+	if last && cells[colNumber] == "" {
+		cells[colNumber] = in(w.was, colNumber)
+	}
 	if w.namesAlways {
 		cells[colFamily], cells[colGiven] = in(w.now, colFamily), in(w.now, colGiven)
 	}
-	r := change{Key: strings.Join([]string{cells[colNumber], kind, day}, "|"), Cells: make([]string, len(w.columns))}
+	r := change{Key: strings.Join([]string{cells[colNumber], kind, day}, "|"), Values: map[string]string{}}
 	if kind == deduction {
 		r.Key += "|" + cells[colCode]
 	}
-	for i, c := range w.columns {
+	for _, c := range w.columns {
 		if known := slices.Contains(payrollColumns, c); !known || c == "external_id" {
 			cells[c] = in(w.now, c) // in every row, as the company's mapping says
 		}
-		v := cells[c]
-		if strings.ContainsFunc(v, unicode.IsControl) {
-			return wrong("control_character", c)
+		if c == colRecord || c == colCompany {
+			continue // of the settings
 		}
-		if w.encoding == "windows-1252" {
-			if _, err := w.encodeRest(v); err != nil {
-				return wrong("encoding", c)
+		v := cells[c]
+		if reason := w.unfit(v); reason != "" {
+			if !last || c == colNumber || c == colEffective {
+				return wrong(reason, c)
+			}
+			if v = in(w.was, c); slices.Contains(of[term], c) || w.unfit(v) != "" {
+				v = ""
 			}
 		}
-		r.Cells[i] = v
+		if v != "" {
+			r.Values[c] = v
+		}
 	}
 	for _, c := range append([]string{colNumber, colEffective}, w.required[kind]...) {
 		if cells[c] == "" {
@@ -319,4 +427,15 @@ func (w *writer) write(kind, day string, cells map[string]string) error {
 	}
 	w.out = append(w.out, r)
 	return nil
+}
+
+// unfit tells why a value cannot stand in the file.
+func (t *target) unfit(v string) (reason string) {
+	if strings.ContainsFunc(v, unicode.IsControl) {
+		return "control_character"
+	}
+	if _, err := t.encodeRest(v); err != nil {
+		return "encoding"
+	}
+	return ""
 }

@@ -137,12 +137,16 @@ func (t *target) Build(n connector.Numbering, pieces []connector.Piece) (connect
 		out.Starts = append(out.Starts, lines+1)
 		lines += len(rows)
 		for _, r := range rows {
-			text.WriteString(t.line(r.Cells))
+			cells, err := t.cells(r)
+			if err != nil {
+				return out, fmt.Errorf("piece %d: %w", i, err)
+			}
+			text.WriteString(t.line(cells))
 		}
 	}
 	data, err := t.encode(text.String())
 	if err != nil {
-		return out, err
+		return out, &fault.Error{Class: fault.Target, Reason: "encoding", Path: "columns", Err: err}
 	}
 	if len(t.trailer) > 0 {
 		cells := make([]string, len(t.trailer))
@@ -151,7 +155,7 @@ func (t *target) Build(n connector.Numbering, pieces []connector.Piece) (connect
 		}
 		trailer, err := t.encodeRest(t.line(cells))
 		if err != nil {
-			return out, err
+			return out, &fault.Error{Class: fault.Target, Reason: "encoding", Path: "trailer_line", Err: err}
 		}
 		data = append(data, trailer...)
 	}

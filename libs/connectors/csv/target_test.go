@@ -3,6 +3,7 @@ package csv
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	vendorfake "github.com/muster-hr/muster/libs/connectors/csv/fake"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/mapping"
+	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/testkit/mappingtest"
 	"github.com/muster-hr/muster/libs/testkit/sshd"
@@ -198,6 +200,26 @@ func TestRows(t *testing.T) {
 		{name: "cleared", d: differs(zoe, body{"work_email": nil}), want: `NAME 2026-03-02 family_name=O'Brien-Núñez given_name=Zoë work_email=#CLEAR`},
 		{name: "said no more", d: connector.Delivery{Status: "active", Was: "active", Before: zoe, Body: body{"employee_number": "E10482"}}},
 
+		{name: "postponed", d: connector.Delivery{Status: "pre_hire", Was: "active", Before: bjorn, Body: with(bjorn, body{"employment_status": "pre_hire", "hire_date": "2026-04-01", "termination_date": "2019-01-01"})},
+			want: `TERM 2026-03-02 employment_status=terminated`},
+		{name: "postponed, then terminated", d: connector.Delivery{Status: "terminated", Was: "pre_hire", Before: bjorn, Body: with(bjorn, body{"employment_status": "terminated", "termination_date": "2026-03-05"})},
+			want: `TERM 2026-03-05 employment_status=terminated termination_date=2026-03-05`},
+		{name: "postponed, then withdrawn", d: connector.Delivery{Status: "withdrawn", Was: "pre_hire", Before: bjorn, Body: with(bjorn, body{"employment_status": "withdrawn"})},
+			want: `TERM 2026-03-02 employment_status=terminated`},
+		{name: "withdrawn at once", d: connector.Delivery{Status: "withdrawn", Was: "leave", Before: bjorn, Body: with(bjorn, body{"employment_status": "withdrawn", "given_name": "B"})},
+			want: `TERM 2026-03-02 employment_status=terminated`},
+		{name: "postponed and told so, then withdrawn", d: connector.Delivery{Status: "withdrawn", Was: "pre_hire", Before: with(bjorn, body{"employment_status": "pre_hire"}), Body: with(bjorn, body{"employment_status": "withdrawn"})}},
+		{name: "never told, withdrawn, then terminated", d: connector.Delivery{Status: "terminated", Was: "withdrawn", Before: with(bjorn, body{"employment_status": "withdrawn"}), Body: terminated}},
+		{name: "left, then withdrawn", d: connector.Delivery{Status: "withdrawn", Was: "terminated", Before: terminated, Body: with(bjorn, body{"employment_status": "withdrawn"})}},
+		{name: "a status that may not be told any more", d: connector.Delivery{Status: "", Was: "active", Before: bjorn, Body: with(bjorn, body{"employment_status": nil})}},
+
+		{name: "a deduction's end and start are taken back", d: differs(with(gus, body{"deductions": []any{body{"code": "A", "amount": "1", "start": "2026-01-01", "end": "2026-06-30"}}}), body{"deductions": []any{body{"code": "A", "amount": "1"}}}),
+			want: `DEDUCTION 2026-03-02 deduction_code=A deduction_amount=1 deduction_start=#CLEAR deduction_end=#CLEAR`},
+		{name: "a deduction that had ended is gone, and one that would have", d: differs(with(gus, body{"deductions": []any{body{"code": "A", "amount": "1", "end": "2026-02-28"}, body{"code": "B", "amount": "1", "end": "2026-06-30"}}}), body{"deductions": []any{}}),
+			want: `DEDUCTION 2026-03-02 deduction_code=B deduction_end=2026-03-02`},
+		{name: "two deductions with one code", d: differs(gus, body{"deductions": []any{body{"code": "A", "amount": "1"}, body{"code": "A", "amount": "2"}}}), bad: "same_row_twice deduction_code"},
+		{name: "a deduction without a code", d: differs(gus, body{"deductions": []any{body{"amount": "1"}}}), bad: "missing deduction_code"},
+
 		{name: "no number", d: connector.Delivery{Status: "active", Body: with(zoe, body{"employee_number": nil})}, bad: "missing employee_number"},
 		{name: "no first day", d: connector.Delivery{Status: "active", Body: with(zoe, body{"hire_date": nil})}, bad: "missing effective_date"},
 		{name: "no rate", d: differs(with(soraya, body{"pay_rate": nil}), body{"pay_type": "SALARY"}), bad: "missing pay_rate"},
@@ -224,6 +246,111 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestNothingKeepsSomebodyPaid: beside a last day no row counts that cannot be
+// written, and no value that cannot be cleared.
+func TestNothingKeepsSomebodyPaid(t *testing.T) {
+	end := body{"termination_date": "2026-03-01"}
+	last := `TERM 2026-03-01 employment_status=terminated termination_date=2026-03-01`
+	gone := with(zoe, body{"employment_status": "terminated", "termination_date": "2026-02-28", "last_day_worked": "2026-02-20"})
+	again := func(more body) connector.Delivery {
+		d := left(gone, more)
+		d.Was = "terminated"
+		return d
+	}
+	for _, c := range []struct {
+		name     string
+		settings map[string]any
+		d        connector.Delivery
+		want     string
+		bad      string
+	}{
+		{name: "address and cost center cleared", d: left(zoe, with(end, body{"work_email": nil, "cost_center": nil})), want: last},
+		{name: "another name too", d: left(zoe, with(end, body{"work_email": nil, "family_name": "O'Brien"})),
+			want: `NAME 2026-03-02 family_name=O'Brien given_name=Zoë; ` + last},
+		{name: "a word that clears", settings: map[string]any{"clear": "#CLEAR"}, d: left(zoe, with(end, body{"work_email": nil})),
+			want: `NAME 2026-03-02 family_name=O'Brien-Núñez given_name=Zoë work_email=#CLEAR; ` + last},
+		{name: "no pay", d: left(with(zoe, body{"termination_date": "2026-05-01"}), with(end, body{"termination_date": "2026-03-31", "pay_rate": nil})),
+			want: `TERM 2026-03-31 employment_status=terminated termination_date=2026-03-31`},
+		{name: "a name of two lines", settings: map[string]any{"names_in_all_rows": true}, d: left(zoe, with(end, body{"given_name": "Z\n"})),
+			want: `TERM 2026-03-01 family_name=O'Brien-Núñez given_name=Zoë employment_status=terminated termination_date=2026-03-01`},
+		{name: "no number", d: left(zoe, with(end, body{"employee_number": nil})), want: last},
+		{name: "no last day worked", d: left(with(zoe, body{"last_day_worked": "2026-02-01"}), with(end, body{"last_day_worked": nil})), want: last},
+		{name: "a last day that is no text", d: left(zoe, with(end, body{"last_day_worked": json.Number("1")})), want: last},
+		{name: "the planned day is gone", d: left(with(zoe, end), body{"termination_date": nil}), want: `TERM 2026-03-02 employment_status=terminated`},
+		{name: "deductions", d: left(with(zoe, body{"deductions": []any{body{"code": "A", "amount": "1", "end": "2026-12-31"}, body{"code": "B", "amount": "1"}}}),
+			with(end, body{"deductions": []any{body{"code": "A", "amount": "1"}, body{"amount": "1"}, body{"code": "C", "amount": "1"}, body{"code": "C", "percent": "5"}}})),
+			want: `DEDUCTION 2026-03-02 deduction_code=A deduction_amount=1; DEDUCTION 2026-03-02 deduction_code=B deduction_end=2026-03-02; ` + last},
+
+		{name: "cleared later", d: again(body{"work_email": nil})},
+		{name: "cleared with another day", d: again(body{"work_email": nil, "termination_date": "2026-03-01", "last_day_worked": nil}), want: last},
+		{name: "only the last day worked is cleared", d: again(body{"last_day_worked": nil}), bad: "cannot_clear last_day_worked"},
+		{name: "pay that cannot be told, later", d: again(body{"pay_rate": nil, "currency": "EUR", "today": "2026-02-27"}), bad: "missing pay_rate"},
+		{name: "cleared while employed", d: differs(zoe, body{"work_email": nil}), bad: "cannot_clear work_email"},
+		{name: "a deduction's end is taken back", d: differs(with(gus, body{"deductions": []any{body{"code": "A", "amount": "1", "end": "2026-06-30"}}}), body{"deductions": []any{body{"code": "A", "amount": "1"}}}),
+			bad: "cannot_clear deduction_end"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := filesOf(t, with(body{"clear": "", "names_in_all_rows": false}, c.settings)).Piece(c.d)
+			if f := fault.Of(err); c.bad != "" && (f == nil || f.Class != fault.Record || f.Reason+" "+f.Path != c.bad) || c.bad == "" && err != nil {
+				t.Fatalf("%v, want %s", err, c.bad)
+			}
+			if got := shown(t, p); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+	p, err := filesOf(t, map[string]any{"clear": ""}).Piece(left(zoe, with(end, body{"employee_number": nil})))
+	if err != nil || p.Key != "E10482|TERM|2026-03-01" {
+		t.Errorf("the row of %q, %v", p.Key, err)
+	}
+}
+
+// TestOtherSettingsThanWhenStaged: a value stands under its own column however
+// the columns have changed since, or the file is not built, for nobody's fault.
+func TestOtherSettingsThanWhenStaged(t *testing.T) {
+	columns := func(more ...string) map[string]any {
+		return map[string]any{"manifest": "", "trailer_line": []string{}, "names_in_all_rows": false, "required_hire": []string{}, "required_pay": []string{},
+			"columns": append([]string{"employee_number", "change_type", "effective_date"}, more...)}
+	}
+	staged := sampleChanges{{Status: "active", Body: with(gus, body{"cost_center": "4410"})}}.pieces(t, filesOf(t, columns("family_name", "given_name", "ssn")))
+	for _, c := range []struct {
+		name     string
+		settings map[string]any
+		want     string
+		bad      string
+	}{
+		{"another order, one more, one less that was empty", columns("given_name", "company_code", "family_name", "cost_center"),
+			"employee_number,change_type,effective_date,given_name,company_code,family_name,cost_center\r\n00731,HIRE,2020-01-01,\"Ngũgĩ \"\"Gus\"\"\",ALP,\"Smith, Jr.\",\r\n", ""},
+		{"one less", columns("family_name"), "", "columns_changed given_name"},
+		{"an encoding that has not all characters", with(columns("family_name", "given_name"), body{"encoding": "windows-1252"}), "", "encoding given_name"},
+		{"a company that the encoding has no characters for", with(columns("family_name", "given_name", "company_code"), body{"encoding": "windows-1252", "company_code": "ũ"}), "", "encoding company_code"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.HasSuffix(c.bad, "company_code") {
+				staged = sampleChanges{{Status: "active", Body: zoe}}.pieces(t, filesOf(t, c.settings))
+			}
+			got, err := filesOf(t, c.settings).Build(numbering, staged)
+			if c.bad != "" {
+				f := fault.Of(err)
+				if f == nil || f.Class != fault.Target || f.Reason+" "+f.Path != c.bad || strings.Contains(err.Error(), "Gus") {
+					t.Fatalf("%v, want %s", err, c.bad)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := string(got.Parts[0].Content); s != c.want {
+				t.Errorf("got  %q\nwant %q", s, c.want)
+			}
+		})
+	}
+	_, err := filesOf(t, nil).Build(numbering, []connector.Piece{{Content: []byte(`[{"key":"k","cells":["a"]}]`)}})
+	if f := fault.Of(err); f == nil || f.Class != fault.Target {
+		t.Errorf("a piece of another form: %v", err)
+	}
+}
+
 func shown(t *testing.T, p connector.Piece) string {
 	t.Helper()
 	if len(p.Content) == 0 {
@@ -235,10 +362,10 @@ func shown(t *testing.T, p connector.Piece) string {
 	}
 	var out []string
 	for _, r := range rows {
-		line := r.Cells[4] + " " + r.Cells[5]
-		for i, v := range r.Cells[6:] {
-			if v != "" {
-				line += " " + payrollColumns[6+i] + "=" + v
+		line := r.Values[colChange] + " " + r.Values[colEffective]
+		for _, c := range payrollColumns[6:] {
+			if v := r.Values[c]; v != "" {
+				line += " " + c + "=" + v
 			}
 		}
 		out = append(out, line)
@@ -367,6 +494,16 @@ func TestPayrollAtARealServer(t *testing.T) {
 	none("before the answer")
 	lay(sampleFile + ".ack.json")
 	none("before the rejects that it names")
+	begun := "line_number,employee_number,field,code,message,original_row\r\n"
+	uncounted := strings.NewReplacer(`"rejected": 1`, `"rejected": 0`).Replace(vendorFile(t, sampleFile+".ack.json"))
+	for name, text := range map[string]string{sampleFile + ".rejects.csv": begun, sampleFile + ".ack.json": uncounted} {
+		if err := os.WriteFile(filepath.Join(s.Folder, "answers", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	none("before a line of the rejects, of which no number was told")
+	lay(sampleFile + ".ack.json")
+	none("before a line of the rejects")
 	lay(sampleFile + ".rejects.csv")
 	got, err := f.Answers(t.Context(), ask)
 	if err != nil || len(got) != 1 {
@@ -416,6 +553,39 @@ func TestRejectsAreTied(t *testing.T) {
 	for _, bad := range []string{"", "a,b\r\n1,2\r\n", "line_number,employee_number\r\nx,1\r\n", "line_number,employee_number\r\n\"1\r\n"} {
 		if _, err := tg.rejected([]byte(bad)); fault.Of(err) == nil || fault.Of(err).Class != fault.Target {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// TestNothingIsDecidedWithoutAPiece: only who was erased is known by their line
+// alone.
+func TestNothingIsDecidedWithoutAPiece(t *testing.T) {
+	f := filesOf(t, nil)
+	o, tg := sentOf(t, f, built(t, f)), f.(*target)
+	all := o.Piece
+	for _, c := range []struct {
+		missing int
+		err     error
+		row     rejectedRow
+		want    int // -1: it is not decided
+	}{
+		{2, seal.ErrNoKey, rejectedRow{line: 4, number: "00731"}, 2},
+		{2, context.DeadlineExceeded, rejectedRow{line: 4, number: "00731"}, -1},
+		{0, seal.ErrNoKey, rejectedRow{line: 3, number: "00731"}, 2},
+		{0, context.DeadlineExceeded, rejectedRow{line: 3, number: "00731"}, -1},
+	} {
+		o.Piece = func(ctx context.Context, i int) (connector.Piece, error) {
+			if i == c.missing {
+				return connector.Piece{}, fmt.Errorf("piece: %w", c.err)
+			}
+			return all(ctx, i)
+		}
+		got, err := tg.tie(t.Context(), o, c.row)
+		if c.want >= 0 && (err != nil || got != c.want) {
+			t.Errorf("piece %d is gone, line %d: %d, %v, want %d", c.missing, c.row.line, got, err, c.want)
+		}
+		if c.want < 0 && !errors.Is(err, c.err) {
+			t.Errorf("piece %d cannot be read, line %d: %d, %v", c.missing, c.row.line, got, err)
 		}
 	}
 }

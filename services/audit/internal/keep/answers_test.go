@@ -73,6 +73,21 @@ func TestAnswersBecomeFacts(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// What was sealed under the response's own keys goes once it is linked.
+	for _, stream := range Trimmed {
+		if _, err := Trim(t.Context(), b.bus, stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []string
+	if err := b.bus.Each(t.Context(), topology.Surveys, topology.Survey("f1", codec.Token("pulse", "one")), func(in bus.In) error {
+		a, err := record.AnsweredHead(in.Event)
+		kept = append(kept, a.Status)
+		return err
+	}); err != nil || len(kept) != 1 || kept[0] != record.AnswersLinked {
+		t.Errorf("kept of the response: %v (%v)", kept, err)
+	}
+
 	got, next, err := b.ledger.Surveys(t.Context(), ledger.Which{}, 0, "")
 	if err != nil || next != "" {
 		t.Fatal(err, next)

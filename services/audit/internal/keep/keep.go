@@ -25,6 +25,11 @@ import (
 	"github.com/muster-hr/muster/libs/topology"
 )
 
+// Trimmed are the streams of which only the newest message of a subject is
+// needed once everybody has read the others. Of SURVEYS the older one of a
+// response that was linked later is not sealed under its employee's keys.
+var Trimmed = []string{topology.Raw, topology.People, topology.Delivered, topology.Surveys}
+
 // Options say what is kept and trimmed, and how.
 type Options struct {
 	Codec     *record.Codec // opens responses to surveys; nil: they have no facts

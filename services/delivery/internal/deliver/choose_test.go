@@ -240,6 +240,29 @@ func TestLeavingAnIntegration(t *testing.T) {
 	}
 }
 
+// TestWhoLeavesIsTerminatedInTheBodyToo: they are still active, and nothing else
+// of them changed. A target that goes by the body must not keep them.
+func TestWhoLeavesIsTerminatedInTheBodyToo(t *testing.T) {
+	w := newWorld(t)
+	m, problems := mapping.Parse("okta.yaml", []byte("fields:\n  first: name.given\n  status: $status\n"), mapping.Options{Direction: mapping.ToVendor})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	w.integrate("main", config.Integration{Fields: []string{"name", "employment.status"}, Mapping: m, When: w.when(`employment.type == "full_time"`)})
+	w.start()
+	for version, kind := range []string{"full_time", "contractor"} {
+		w.say("emp1", uint64(version+1), state{fields: employee.Flat{"name.given": "Ada", "employment.type": kind, "employment.status": "active"}, changed: []string{"employment.type"}})
+		w.until("emp1", fmt.Sprint(version+1, " applied"))
+	}
+	var told []any
+	for _, c := range w.vendor.of("emp1") {
+		told = append(told, c.Body["status"])
+	}
+	if d := cmp.Diff([]any{"active", "terminated"}, told); d != "" {
+		t.Errorf("status in the bodies (-want +got):\n%s", d)
+	}
+}
+
 // TestComingBackAsBefore is no change, and what was left alone stays so.
 func TestComingBackAsBefore(t *testing.T) {
 	for _, event := range []bool{false, true} {

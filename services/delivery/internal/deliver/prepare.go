@@ -98,11 +98,11 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 		j.idle, m.Fields = true, nil
 		return len(m.WaitsFor)+len(m.Named) > 0, nil
 	}
-	body, err := d.body(ctx, s, in, j, now)
+	body, err := d.body(ctx, s, in, j, status, now)
 	if err == nil && len(j.waits) > 0 && !j.left && i.Mode != config.ModeShadow {
 		var come bool
 		if come, err = d.await(ctx, h.ID, j.waits); err == nil && come {
-			body, err = d.body(ctx, s, in, j, now)
+			body, err = d.body(ctx, s, in, j, status, now)
 		}
 	}
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.
 	return out
 }
 
-func (d *Deliverer) body(ctx context.Context, s *employee.State, in bus.In, j *job, now time.Time) (map[string]any, error) {
+func (d *Deliverer) body(ctx context.Context, s *employee.State, in bus.In, j *job, status string, now time.Time) (map[string]any, error) {
 	tree := j.leaves.Tree()
 	if j.integration.Mapping == nil {
 		return tree, nil
@@ -188,7 +188,7 @@ func (d *Deliverer) body(ctx context.Context, s *employee.State, in bus.In, j *j
 	j.named = nil
 	var unread error
 	body, flags, err := j.integration.Mapping.Body(tree, mapping.Input{
-		Account: d.Target.Name, ID: s.ID, Type: d.typ(j, in), Ref: func(id string) (string, bool) {
+		Account: d.Target.Name, ID: s.ID, Type: d.typ(j, in), Status: status, Ref: func(id string) (string, bool) {
 			name, err := d.named(ctx, id)
 			if err != nil {
 				unread = err

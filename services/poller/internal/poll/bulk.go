@@ -124,6 +124,11 @@ func (p *Poller) together(ctx context.Context, newest uint64) (upTo uint64, ok b
 	if err != nil || last.Cursor == "" {
 		return 0, false, err
 	}
+	if last.More { // a pass that began before these hints came stands for none of them
+		if err := p.ask(ctx); err != nil {
+			return 0, false, err
+		}
+	}
 	in, err := p.Bus.Last(ctx, topology.Hints, topology.Hint(p.Source, "*"))
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return 0, false, err

@@ -98,6 +98,37 @@ func TestManyHintsAreOneRead(t *testing.T) {
 	}
 }
 
+// TestAPassThatBeganBefore stands for no hint that came later: its first page may
+// be older than what the hint tells of. It is finished, then another begins.
+func TestAPassThatBeganBefore(t *testing.T) {
+	w, p := newBulk(t, []connector.Record{rec("h0", "a")}, []connector.Record{rec("h2", "b")})
+	w.deps.Schedule = 0   // no sweep finishes it
+	before := New(w.deps) // it dies after its first page
+	last, err := before.last(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.page(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	w.crowd(60)
+	var once sync.Once
+	p.hook = func(after connector.Cursor) {
+		if after == "2" {
+			once.Do(func() {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.pages = append(p.pages, []connector.Record{rec("h0", "z")}) // told by a hint, and not on the first page
+			})
+		}
+	}
+	w.start()
+	w.settled()
+	if n := len(w.records("h0")); n != 2 || w.cursor() != "4" || w.vendor.count("h0") != 0 {
+		t.Errorf("%d records of h0, want 2; the cursor is %q, %d single reads", n, w.cursor(), w.vendor.count("h0"))
+	}
+}
+
 // TestKillBetweenPages: the poller's connection is cut after each of the pages
 // in turn. Nothing was acknowledged, the next run goes on behind the last stored
 // page, and every change is there.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,8 @@ func TestFullReadIsFramed(t *testing.T) {
 func TestRejectedIsADeadLetter(t *testing.T) {
 	bad := rec("9", "x")
 	bad.Body = json.RawMessage("<no>")
+	large := rec("8", "y")
+	large.Body = json.RawMessage(`"` + strings.Repeat("x", record.Limit) + `"`)
 	for name, c := range map[string]struct {
 		page    connector.Page
 		letters int
@@ -88,7 +91,8 @@ func TestRejectedIsADeadLetter(t *testing.T) {
 			{Key: "planted", ID: "f.3", Reason: "too_few_fields", Path: "lines[3]", Rule: "sha256 abc"},
 			{ID: "f.4", Reason: "no_key", Path: "lines[4].id", Rule: "sha256 abc"},
 		}}, 2},
-		"cannot be packed": {connector.Page{Records: []connector.Record{bad}}, 1},
+		"cannot be packed":          {connector.Page{Records: []connector.Record{bad}}, 1},
+		"larger than the bus takes": {connector.Page{Records: []connector.Record{large}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := newSweep(t)

@@ -184,6 +184,9 @@ func unpackable(reason string, err error) error {
 	if ours(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
+	if f, told := errors.AsType[*fault.Error](err); told && f.Class == fault.Record {
+		return err // it says itself what is wrong
+	}
 	return fault.New(fault.Record, reason, "%w", err)
 }
 

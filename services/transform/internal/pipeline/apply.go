@@ -173,7 +173,7 @@ func (p *Pipeline) stateInto(ctx context.Context, item *item, w *work, st *state
 	if w.rec.Partial || w.linked != nil || w.rec.Deleted || w.waited {
 		layOver(&next, w)
 	}
-	if size(next.Partials...)+len(next.Whole) > statementLimit {
+	if size(next.Partials...)+len(next.Whole) > record.Limit {
 		return fault.New(fault.Record, "too_large", "the statement is larger than the bus takes")
 	}
 	if id != "" && st.employee != id { // a new link
@@ -198,10 +198,6 @@ const (
 	partialLimit = 16
 	partialBytes = 256 << 10
 )
-
-// statementLimit bounds the records in a statement: what the server takes in a
-// message, 1 MiB, less the heads.
-const statementLimit = 1<<20 - 16<<10
 
 func size(bodies ...json.RawMessage) (n int) {
 	for _, b := range bodies {

@@ -64,7 +64,7 @@ func (p *Pipeline) readAnswers(src *config.Source, w *work) error {
 	if err != nil {
 		return err
 	}
-	if len(w.rec.Body) > statementLimit {
+	if len(w.rec.Body) > record.Limit {
 		return fault.New(fault.Record, "too_large", "the response is larger than the bus takes")
 	}
 	w.sheet = &sheet{survey: r.Survey, token: w.token, at: record.Answered{
