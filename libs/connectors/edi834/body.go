@@ -71,7 +71,9 @@ type election struct {
 	Dependants []string `json:"dependants"`
 }
 
-// readBody reads a mapped body; status is of a body that says none.
+// readBody reads a mapped body. status is what the employee has there: it holds
+// where the body says none, and an end always does, since who leaves an
+// integration is still active in the body.
 func readBody(mapped map[string]any, status string) (body, error) {
 	var b body
 	raw, err := json.Marshal(mapped)
@@ -85,7 +87,7 @@ func readBody(mapped map[string]any, status string) (body, error) {
 		}
 		return b, f
 	}
-	if b.Status == "" {
+	if b.Status == "" || (body{Status: status}).over() {
 		b.Status = status
 	}
 	return b, nil

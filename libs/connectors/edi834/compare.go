@@ -22,9 +22,12 @@ type change struct {
 	was, is   body
 }
 
-// compare tells how cover changed. Of a dependant, who is the person at path
-// and born on birth; above is the subscriber's cover as it was.
-func (p *profile) compare(was, is cover, c change, above *cover, birth, path string) (ops []op, err error) {
+// day is the day of a change: as it was said, else the one on which it is told.
+func (c change) day() string { return cmp.Or(c.effective, c.today) }
+
+// compare tells how cover changed. Of a dependant, born on birth,
+// above is the subscriber's cover as it was.
+func (p *profile) compare(was, is cover, c change, above *cover, birth string) (ops []op, err error) {
 	keys := slices.Clone(is.order)
 	for _, k := range was.order {
 		if !slices.Contains(keys, k) {
@@ -34,7 +37,7 @@ func (p *profile) compare(was, is cover, c change, above *cover, birth, path str
 	for _, key := range keys {
 		before, had := was.lines[key]
 		after, has := is.lines[key]
-		made, err := p.compareLine(before, after, had, has, is, c, above, birth, path)
+		made, err := p.compareLine(before, after, had, has, is, c, above, birth)
 		if err != nil {
 			return nil, err
 		}
@@ -51,28 +54,36 @@ func (p *profile) compare(was, is cover, c change, above *cover, birth, path str
 	return ops, nil
 }
 
-func (p *profile) compareLine(before, after line, had, has bool, is cover, c change, above *cover, birth, path string) ([]op, error) {
+func (p *profile) compareLine(before, after line, had, has bool, is cover, c change, above *cover, birth string) ([]op, error) {
 	switch {
 	case !had:
 		if c.over || after.end != "" && after.end < c.today {
 			return nil, nil
 		}
-		begin, err := p.begin(after, c, above, birth, path)
-		return []op{{code: added, line: after, begin: begin, end: after.end}}, err
+		return []op{{code: added, line: after, begin: begin(after, c, above, birth), end: after.end}}, nil
 	case !has:
-		if before.end != "" {
+		if before.end != "" && !c.over && (before.end < c.today || c.was.over()) {
 			return nil, nil // that was told
 		}
-		end, err := p.end(before, is, c, above)
-		return []op{{code: ended, line: before, end: end}}, err
+		end, err := p.end(before, is, c)
+		if err != nil || before.end != "" && before.end <= end { // that end was told, or comes first
+			return nil, err
+		}
+		return []op{{code: ended, line: before, end: end}}, nil
+	case c.over && (before.plan != after.plan || after.start > before.start): // what was told ends; the new one never begins
+		end, err := p.end(before, is, c)
+		if err != nil || before.end != "" && before.end <= end {
+			return nil, err
+		}
+		return []op{{code: ended, line: before, end: end}}, nil
 	case before.plan != after.plan:
 		return p.otherPlan(before, after, is, c), nil
 	case before.end != "" && after.start > before.end && !c.over: // elected again
 		return []op{{code: added, line: after, begin: after.start, end: after.end}}, nil
-	case before.end != "" && (after.end == "" || after.end > before.end && (c.was.over() || before.end < c.today)) && !c.over:
+	case before.end != "" && (after.end == "" || after.end > before.end) && (c.was.over() || before.end < c.today) && !c.over:
 		return []op{{code: reinstated, line: after, begin: after.start, end: after.end}}, nil
-	case before.end != "" && after.end > before.end: // it goes on for longer
-		return []op{p.altered(after, c.effective, max(after.start, birth))}, nil
+	case before.end != "" && (after.end == "" || after.end > before.end) && !c.over: // it goes on for longer
+		return []op{p.altered(after, c.day(), max(after.start, birth))}, nil
 	case before.end != after.end:
 		return []op{{code: ended, line: after, end: after.end}}, nil
 	}
@@ -81,7 +92,7 @@ func (p *profile) compareLine(before, after line, had, has bool, is cover, c cha
 		return nil, nil
 	}
 	if tier || before.start != after.start || !slices.Equal(before.dependants, after.dependants) {
-		return []op{p.altered(after, cmp.Or(c.effective, later(after.start, before.start)), max(after.start, birth))}, nil
+		return []op{p.altered(after, cmp.Or(c.effective, later(after.start, before.start), c.today), max(after.start, birth))}, nil
 	}
 	return nil, nil
 }
@@ -105,12 +116,7 @@ func (p *profile) altered(l line, since, begin string) op {
 // otherPlan is another plan of the same line.
 func (p *profile) otherPlan(before, after line, is cover, c change) []op {
 	switch past := is.past[before.line+" "+before.code]; {
-	case c.over:
-		if before.end != "" {
-			return nil
-		}
-		return []op{{code: ended, line: before, end: after.end}}
-	case before.end != "" && before.end < after.start:
+	case c.was.over() || before.end != "" && before.end < max(after.start, c.today): // the other one is over
 		return []op{{code: added, line: after, begin: after.start, end: after.end}}
 	case past != "" || p.Text("plan_change") == "replace":
 		return []op{
@@ -122,37 +128,71 @@ func (p *profile) otherPlan(before, after line, is cover, c change) []op {
 }
 
 // begin is the first day of new cover. A dependant who joins a line that the
-// subscriber has had joins on the day of the change.
-func (p *profile) begin(l line, c change, above *cover, birth, path string) (string, error) {
+// subscriber has had joins on the day of the change; one born since is covered
+// from birth, unless a day was said.
+func begin(l line, c change, above *cover, birth string) string {
 	if above == nil {
-		return l.start, nil
+		return l.start
 	}
 	was, had := above.lines[l.line]
-	if !had || was.plan != l.plan || was.end != "" || l.start > was.start {
-		return max(l.start, birth), nil
+	if !had || was.plan != l.plan || was.end != "" && was.end < l.start || l.start > was.start {
+		return max(l.start, birth)
 	}
-	if c.effective == "" && birth <= l.start {
-		return "", bad("no_effective_date", path, "DTP*348")
+	if c.effective == "" && birth > l.start {
+		return birth
 	}
-	return max(c.effective, birth, l.start), nil
+	return max(c.day(), birth, l.start)
 }
 
 // end is the last day of cover that is elected no longer.
-func (p *profile) end(l line, is cover, c change, above *cover) (string, error) {
-	if past := is.past[l.line+" "+l.code]; past != "" {
+func (p *profile) end(l line, is cover, c change) (string, error) {
+	past := is.past[l.line+" "+l.code]
+	if c.over {
+		end, err := p.lastDay(c.is.Employment.TerminationDate, "employment.termination_date")
+		if past != "" {
+			end = min(end, past)
+		}
+		return max(end, l.start), err
+	}
+	if past != "" {
 		return past, nil
 	}
 	if e, ok := p.waiver(c.is, l.line); ok && isDay(e.Start) && e.Start > l.start {
 		return dayBefore(e.Start), nil
 	}
-	if above != nil { // the family is in another plan now, without this person
-		if now, err := p.cover(c.is); err == nil && now.lines[l.line].plan != l.plan && now.lines[l.line].start > l.start {
-			return dayBefore(now.lines[l.line].start), nil
+	if start := p.instead(l, c); start != "" {
+		return max(dayBefore(start), l.start), nil
+	}
+	end, err := p.lastDay(c.day(), "before."+l.path)
+	return max(end, l.start), err
+}
+
+// instead is the first day of what the family has now for a line: another plan
+// of it, or another line of its kind, as an HMO for a PPO; "" if there is none.
+func (p *profile) instead(l line, c change) (start string) {
+	now, err := p.cover(c.is)
+	if err != nil {
+		return ""
+	}
+	was := p.told(c.was)
+	for _, key := range now.order {
+		n := now.lines[key]
+		before, had := was.lines[key]
+		switch {
+		case n.plan == l.plan, had && before.plan == n.plan && before.start == n.start: // beside it all along
+		case (key == l.line || alike(key, l.line)) && (start == "" || n.start < start):
+			start = n.start
 		}
 	}
-	if c.effective == "" {
-		return "", bad("no_effective_date", "before."+l.path, "DTP*349")
+	return start
+}
+
+// alike tells whether two lines are of one kind of benefit.
+func alike(a, b string) bool {
+	for _, lines := range kinds {
+		if known(lines, a) && known(lines, b) {
+			return true
+		}
 	}
-	end, err := p.lastDay(c.effective, "before."+l.path)
-	return max(end, l.start), err
+	return false
 }

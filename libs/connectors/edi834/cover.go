@@ -151,10 +151,13 @@ func (c cover) live(today string) bool {
 	return false
 }
 
-// last is the latest end.
-func (c cover) last() (end string) {
-	for _, l := range c.lines {
-		end = max(end, l.end)
+// last is the latest end of what was told, once ops are told too.
+func (c cover) last(ops []op) string {
+	end := latestEnd(ops)
+	for key, l := range c.lines {
+		if !slices.ContainsFunc(ops, func(o op) bool { return o.line.line == key }) {
+			end = max(end, l.end)
+		}
 	}
 	return end
 }

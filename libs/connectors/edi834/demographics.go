@@ -145,8 +145,9 @@ func (p *profile) number(b body) (string, error) {
 	return n, err
 }
 
-// subscriber makes the employee's part.
-func (p *profile) subscriber(b body) (w who, err error) {
+// subscriber makes the employee's part; bare: without contact, addresses and
+// references.
+func (p *profile) subscriber(b body, bare bool) (w who, err error) {
 	if w, err = p.person(b.Subscriber, "subscriber", true); err != nil {
 		return w, err
 	}
@@ -161,6 +162,9 @@ func (p *profile) subscriber(b body) (w who, err error) {
 		w.standing = "FT"
 	case b.Employment.Type == "part_time":
 		w.standing = "PT"
+	}
+	if bare {
+		return w, nil
 	}
 	if w.contact, err = p.reached(b.Contact); err != nil {
 		return w, err
@@ -187,8 +191,8 @@ func (p *profile) subscriber(b body) (w who, err error) {
 	return w, nil
 }
 
-// dependantOf makes a family member's part.
-func (p *profile) dependantOf(b body, d dependant, path string, home []x12.Segment) (w who, err error) {
+// dependantOf makes a family member's part; bare: without an address.
+func (p *profile) dependantOf(b body, d dependant, path string, bare bool) (w who, err error) {
 	if w, err = p.person(d.person, path, false); err != nil {
 		return w, err
 	}
@@ -203,6 +207,13 @@ func (p *profile) dependantOf(b body, d dependant, path string, home []x12.Segme
 		w.marital = marital["married"] // that is what a spouse is; nobody says it of the others
 	}
 	w.sequence = birthSequence(b, d)
+	if bare {
+		return w, nil
+	}
+	home, err := p.place(b.Home, "home", "2100A")
+	if err != nil {
+		return w, err
+	}
 	if w.home, err = p.place(d.Address, path+".address", "2100A"); err != nil {
 		return w, err
 	}

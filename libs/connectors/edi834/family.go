@@ -33,13 +33,16 @@ func maintenance(known, was, is, over bool, ops []op) string {
 func (p *profile) family(c change) ([]x12.Segment, error) {
 	was := p.told(c.was)
 	is, err := p.cover(c.is)
+	if c.over { // an election that is wrong keeps nobody insured
+		is, err = p.told(c.is), nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(was.lines) == 0 && (len(is.lines) == 0 || c.over) {
 		return nil, nil
 	}
-	ops, err := p.compare(was, is, c, nil, "", "")
+	ops, err := p.compare(was, is, c, nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +59,15 @@ func (p *profile) family(c change) ([]x12.Segment, error) {
 	if m.maintenance == "" {
 		return nil, nil
 	}
-	if m.is, err = p.subscriber(c.is); err != nil {
+	bare := m.maintenance == ended // an end does not say where somebody is reached
+	if m.is, err = p.subscriber(c.is, bare); err != nil {
 		return nil, err
 	}
 	if m.number, err = p.number(c.is); err != nil {
 		return nil, err
 	}
 	if m.known {
-		m.was, err = p.subscriber(c.was)
+		m.was, err = p.subscriber(c.was, bare)
 		m.known = err == nil // what was told is not known in these settings
 		if old, err := p.number(c.was); err == nil && old != m.number {
 			m.former = old
@@ -78,7 +82,7 @@ func (p *profile) family(c change) ([]x12.Segment, error) {
 		return nil, bad("missing", "home", "2100A/N3")
 	}
 	m.reason = p.reason(m, c)
-	m.dates = p.dates(m, c, is)
+	m.dates = p.dates(m, c, was)
 	if m.maintenance == ended {
 		m.ops = p.styled(m.ops)
 	}
@@ -95,7 +99,7 @@ func (p *profile) styled(ops []op) []op {
 }
 
 // dates are those of a subscriber's 2000 loop.
-func (p *profile) dates(m member, c change, is cover) (out []x12.Segment) {
+func (p *profile) dates(m member, c change, was cover) (out []x12.Segment) {
 	switch m.maintenance {
 	case added, reinstated:
 		if isDay(c.is.Employment.HireDate) {
@@ -108,7 +112,7 @@ func (p *profile) dates(m member, c change, is cover) (out []x12.Segment) {
 		if c.over && isDay(c.is.Employment.TerminationDate) {
 			out = append(out, date("337", c.is.Employment.TerminationDate))
 		}
-		if on := max(latestEnd(m.ops), is.last()); on != "" {
+		if on := was.last(m.ops); on != "" {
 			out = append(out, date("357", on))
 		}
 	default:

@@ -83,11 +83,16 @@ func (f *files) Piece(d connector.Delivery) (connector.Piece, error) {
 	// What comes to no piece leaves Before as it is, so that there was a body
 	// before means that the carrier was told of the person.
 	c.told = d.Before != nil
-	if c.was, err = readBody(d.Before, ""); err != nil {
+	if c.was, err = readBody(d.Before, d.Was); err != nil {
 		c.was = body{} // the mapping was another one then
 	}
 	if c.over = c.is.over(); c.over && c.is.Employment.TerminationDate == "" {
-		c.is.Employment.TerminationDate = c.effective
+		c.is.Employment.TerminationDate = c.day()
+	}
+	// When an end without a day was told is not known any more. The same day on
+	// both sides makes no second end of it.
+	if c.was.over() && !isDay(c.was.Employment.TerminationDate) {
+		c.was.Employment.TerminationDate = c.day()
 	}
 	segments, err := f.family(c)
 	if err != nil || len(segments) == 0 {

@@ -104,7 +104,8 @@ func latestEnd(ops []op) (on string) {
 	return on
 }
 
-// since is the day of a change: as it was said, else as the coverages have it.
+// since is the day of a change: as it was said, else as the coverages have it,
+// else today.
 func since(c change, ops []op) string {
 	if c.effective != "" {
 		return c.effective
@@ -113,5 +114,5 @@ func since(c change, ops []op) string {
 	for _, o := range ops {
 		on = max(on, cmp.Or(o.change, o.begin))
 	}
-	return on
+	return cmp.Or(on, c.today)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,9 @@ func anybody(t *rapid.T) map[string]any {
 	status := pick(t, "status", "pre_hire", "active", "active", "active", "leave", "terminated")
 	employment := map[string]any{"type": pick(t, "type", "", "full_time", "part_time", "intern"), "hire_date": "2025-12-01"}
 	if status == "terminated" {
-		employment["termination_date"] = anyDay(t, "termination")
+		if rapid.IntRange(0, 3).Draw(t, "termination known") > 0 {
+			employment["termination_date"] = anyDay(t, "termination")
+		}
 		employment["termination_reason"] = pick(t, "why", "", "retirement", "quarrel")
 	}
 	var deps []any
@@ -108,15 +111,35 @@ func TestAnyLife(t *testing.T) {
 		f := carrier(t, settings...)
 		vendor := vendorfake.New(fake.Options{Now: f.Now, Settings: map[string]string{"folder": "in", "usage": "T"}})
 		var told map[string]any
-		history := ""
+		was, history, untold := "", "", false
 		for n := range rapid.IntRange(1, 5).Draw(rt, "changes") {
 			body := anybody(rt)
-			if told != nil && body["status"] == "terminated" { // who leaves elects nothing on that day
-				body["elections"], body["dependants"] = told["elections"], told["dependants"]
+			d := connector.Delivery{ID: "e1", Body: body, Before: told, Was: was, Effective: anyDay(rt, "effective")}
+			d.Status, _ = body["status"].(string)
+			if rapid.Bool().Draw(rt, "on no day") {
+				d.Effective = ""
 			}
-			p, err := f.Piece(connector.Delivery{ID: "e1", Body: body, Before: told, Effective: anyDay(rt, "effective")})
+			switch rapid.IntRange(0, 5).Draw(rt, "leaves") {
+			case 0: // the integration; nothing else changed
+				if told != nil {
+					d.Body = told
+				}
+				d.Status = "terminated"
+			case 1: // the employment, and the source takes away what was elected
+				d.Body["status"], d.Status = "terminated", "terminated"
+				d.Body["elections"] = []any{}
+				if rapid.Bool().Draw(rt, "family too") {
+					d.Body["dependants"] = []any{}
+				}
+			case 2: // the employment; what was elected stays
+				if told != nil {
+					d.Body["status"], d.Status = "terminated", "terminated"
+					d.Body["elections"] = told["elections"]
+				}
+			}
+			p, err := f.Piece(d)
 			if err != nil {
-				if fault.Of(err).Class != fault.Record {
+				if fault.Of(err).Class != fault.Record || told != nil && d.Status == "terminated" { // an end is never held
 					rt.Fatalf("%v", err)
 				}
 				continue
@@ -136,9 +159,14 @@ func TestAnyLife(t *testing.T) {
 				if problems := people["E10482"]["problems"]; problems != nil {
 					rt.Fatalf("%v\n%s", problems, history)
 				}
-				told = body // as delivery does: what the carrier is not told of is not known to it
+				elections, _ := d.Body["elections"].([]any)
+				untold = d.Status == "terminated" && len(elections) > 0 && !reflect.DeepEqual(told["elections"], d.Body["elections"])
+				told, was = d.Body, d.Status // as delivery does: what the carrier is not told of is not known to it
 			}
-			agrees(rt, vendor, f, body)
+			agrees(rt, vendor, f, d)
+			if untold {
+				return // what is first seen with the end is never told: see the limits
+			}
 		}
 	})
 }
@@ -162,11 +190,17 @@ func strict(t interface{ Fatalf(string, ...any) }, f *files, file connector.File
 }
 
 // agrees compares the carrier's lines with those of a body.
-func agrees(t *rapid.T, vendor fake.Vendor, f *files, b map[string]any) {
+func agrees(t *rapid.T, vendor fake.Vendor, f *files, d connector.Delivery) {
 	people, _ := vendor.Log().State()
-	is, err := readBody(b, "")
+	is, err := readBody(d.Body, d.Status)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d.Status == "terminated" { // whatever the body says
+		is.Status = d.Status
+	}
+	if is.over() && is.Employment.TerminationDate == "" {
+		is.Employment.TerminationDate = f.Now().Format(day)
 	}
 	want, err := f.cover(is)
 	if err != nil {

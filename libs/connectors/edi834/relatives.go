@@ -26,7 +26,7 @@ type relative struct {
 func (p *profile) dependants(was, is cover, c change) (out []relative, err error) {
 	for _, key := range is.order {
 		for _, id := range is.lines[key].dependants {
-			if _, _, ok := c.is.dependant(id); !ok {
+			if _, _, ok := c.is.dependant(id); !ok && !c.over { // who ends is told as they were
 				return nil, bad("unknown_dependant", is.lines[key].path+".dependants", "dependants[].id")
 			}
 		}
@@ -53,23 +53,18 @@ func (p *profile) dependants(was, is cover, c change) (out []relative, err error
 			r.dependant, r.path, r.from = old, fmt.Sprintf("before.dependants[%d]", j), c.was
 		}
 		r.told = r.told && there
-		if r.ops, err = p.compare(before, after, c, &was, r.BirthDate, r.path); err != nil {
-			return nil, err
-		}
-		home, err := p.place(r.from.Home, "home", "2100A")
-		if err != nil {
+		if r.ops, err = p.compare(before, after, c, &was, r.BirthDate); err != nil {
 			return nil, err
 		}
 		code := maintenance(r.told, r.lived, r.lives, false, r.ops)
 		if code == "" {
 			continue
 		}
-		if r.aboutNew, err = p.dependantOf(r.from, r.dependant, r.path, home); err != nil {
+		if r.aboutNew, err = p.dependantOf(r.from, r.dependant, r.path, code == ended); err != nil {
 			return nil, err
 		}
 		if r.told {
-			oldHome, _ := p.place(c.was.Home, "home", "2100A")
-			if r.aboutOld, err = p.dependantOf(c.was, old, "", oldHome); err != nil {
+			if r.aboutOld, err = p.dependantOf(c.was, old, "", code == ended); err != nil {
 				r.aboutOld = r.aboutNew // what was told is not known in these settings
 			}
 		}
@@ -117,7 +112,7 @@ func (p *profile) withDependants(out []x12.Segment, above member, deps []relativ
 		}
 		out = append(out, p.write(m)...)
 	}
-	if above.former != "" {
+	if above.former != "" && !c.over {
 		return p.renumbered(out, above, deps, c)
 	}
 	return out, nil
@@ -134,14 +129,12 @@ func (p *profile) renumbered(out []x12.Segment, above member, deps []relative, c
 		if !is.of(d.ID).live(c.today) || slices.ContainsFunc(deps, func(r relative) bool { return r.ID == d.ID }) {
 			continue
 		}
-		w, err := p.dependantOf(c.is, d, fmt.Sprintf("dependants[%d]", i), above.is.home)
+		w, err := p.dependantOf(c.is, d, fmt.Sprintf("dependants[%d]", i), true)
 		if err != nil {
 			return nil, err
 		}
 		m := member{maintenance: changed, reason: reasonIdentity, number: above.number, former: above.former, is: w, was: w, known: true}
-		if c.effective != "" {
-			m.dates = []x12.Segment{date("303", c.effective)}
-		}
+		m.dates = []x12.Segment{date("303", c.day())}
 		out = append(out, p.write(m)...)
 	}
 	return out, nil
