@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -534,5 +535,83 @@ func TestAnOutcomeThatIsRecordedLater(t *testing.T) {
 	}
 	if last := w.last("emp1"); last.Done != 3 {
 		t.Errorf("the memory stands at %d, want 3", last.Done)
+	}
+}
+
+// TestRecordsAreStoredInOrder: version 1's record is on its way, its answer was
+// lost. If the record of a later version, or of an attempt that failed, stood
+// first, a process that died now would pass over version 1 when it comes again.
+func TestRecordsAreStoredInOrder(t *testing.T) {
+	for name, refuse := range map[string]bool{"applied": false, "refused": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.to.Kind, w.vendor.effects.Idempotent = config.KindEvent, true
+			if refuse {
+				w.vendor.fail = func(connector.Delivery, int) error {
+					return &fault.Error{Class: fault.Record, Reason: "invalid_value"}
+				}
+			}
+			d, b := w.deliverer(w.vendor)
+			defer func() { _ = b.Close() }()
+			first := d.trail.add("emp1")
+			w.named("emp1", 2, "Grace")
+			in, err := w.bus.Last(t.Context(), topology.People, topology.Employee("emp1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.memory.Add("emp1", &record.Delivery{Target: target, Employee: "emp1", Version: 1, Done: 1, Outcome: record.OutcomeApplied})
+			done := make(chan error, 1)
+			go func() {
+				v := d.Handle(t.Context(), []bus.In{in}, 1)
+				if v.Retry > 0 {
+					done <- fmt.Errorf("again in %s", v.Retry)
+				} else if v.After != nil {
+					done <- v.After(t.Context())
+				} else {
+					done <- nil
+				}
+			}()
+			<-w.vendor.seen
+			// What the deliverer gave to the bus by now is stored before this.
+			w.remembers(record.Delivery{Employee: "emp2", Version: 1, Outcome: record.OutcomeApplied})
+			select {
+			case err := <-done:
+				t.Fatalf("ended (%v) while the record before was not stored", err)
+			case <-time.After(50 * time.Millisecond): // nothing can signal that nothing happens
+			}
+			if got := w.outcomes("emp1"); len(got) > 0 {
+				t.Errorf("%v stands before the record of version 1", got)
+			}
+			d.trail.finish("emp1", first, true)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			want := map[bool]string{false: "2 applied", true: "2 dead"}[refuse]
+			if got := w.outcomes("emp1"); !slices.Contains(got, want) {
+				t.Errorf("records %v, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestNothingFollowsARecordThatWasGivenUp: the process ends.
+func TestNothingFollowsARecordThatWasGivenUp(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind, w.vendor.effects.Idempotent = config.KindEvent, true
+	d, b := w.deliverer(w.vendor)
+	defer func() { _ = b.Close() }()
+	d.trail.finish("emp1", d.trail.add("emp1"), false)
+	w.named("emp1", 2, "Grace")
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Employee("emp1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.memory.Add("emp1", &record.Delivery{Target: target, Employee: "emp1", Version: 1, Done: 1, Outcome: record.OutcomeApplied})
+	v := d.Handle(t.Context(), []bus.In{in}, 1)
+	if v.After == nil || v.After(t.Context()) == nil {
+		t.Error("the message of version 2 would be acknowledged")
+	}
+	if got := w.outcomes("emp1"); len(got) > 0 {
+		t.Errorf("records %v", got)
 	}
 }

@@ -67,6 +67,7 @@ type Deliverer struct {
 	event        bool // every change in order, instead of the newest state
 	memory       *lru.Cache[string, *record.Delivery]
 	before       *lru.Cache[string, struct{}] // of whom the memory is what a process before us left
+	trail        trail                        // records that are not durable yet
 	parking      *parking
 	waits        *waits
 	limiter      *rate.Limiter

@@ -16,6 +16,9 @@ func (d *Deliverer) recollect(ctx context.Context, id string) (*record.Delivery,
 	if m, ok := d.memory.Get(id); ok {
 		return m, nil
 	}
+	if err := d.trail.last(id).wait(ctx); err != nil { // the stream does not know it yet
+		return nil, err
+	}
 	in, err := d.Bus.Last(ctx, topology.Delivered, topology.DeliveredTo(d.Target.Name, id))
 	if errors.Is(err, bus.ErrNotFound) {
 		return &record.Delivery{}, nil

@@ -196,13 +196,24 @@ func (d *Deliverer) noted(j *job, outcome string) record.Delivery {
 // at hand at once; durable returns when the stream has it too.
 func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (durable func(context.Context) error, err error) {
 	m := d.noted(j, outcome)
-	sent, err := d.publish(ctx, m, true)
-	if err != nil {
-		return nil, err
+	before := d.trail.last(m.Employee)
+	var sent *bus.Future
+	if before == nil {
+		if sent, err = d.publish(ctx, m, true); err != nil {
+			return nil, err
+		}
 	}
+	own := d.trail.add(m.Employee)
 	d.kept(m)
-	return func(ctx context.Context) error {
+	return func(ctx context.Context) (err error) {
+		defer func() { d.trail.finish(m.Employee, own, err == nil) }()
+		if err := before.wait(ctx); err != nil {
+			return err
+		}
 		for {
+			if sent == nil {
+				sent, _ = d.publish(ctx, m, true)
+			}
 			if sent != nil {
 				if _, err := sent.Wait(ctx); err == nil {
 					return nil
@@ -211,24 +222,9 @@ func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (dura
 			if err := pause(ctx, ourPause); err != nil {
 				return err
 			}
-			var err error
-			if sent, err = d.publish(ctx, d.renewed(m), true); err != nil {
-				sent = nil // the bus is busy or away: again, as long as we run
-			}
+			sent = nil // the bus is busy or away: again, as long as we run
 		}
 	}, nil
-}
-
-// renewed is a record that is stored after newer ones of its employee: the last
-// message is the memory, so it repeats what they know.
-func (d *Deliverer) renewed(m record.Delivery) record.Delivery {
-	newest, ok := d.memory.Peek(m.Employee)
-	if ok && newest.Done > m.Done {
-		m.Done, m.Digest, m.Status, m.Uncertain = newest.Done, newest.Digest, newest.Status, newest.Uncertain
-		m.Refs, m.Body, m.Integration = newest.Refs, newest.Body, newest.Integration
-		m.Left, m.WaitsFor, m.Named = newest.Left, newest.WaitsFor, newest.Named
-	}
-	return m
 }
 
 func pause(ctx context.Context, t time.Duration) error {
@@ -244,6 +240,9 @@ func pause(ctx context.Context, t time.Duration) error {
 
 // remember makes a record durable, then it is the memory.
 func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
+	if err := d.trail.last(m.Employee).wait(ctx); err != nil {
+		return err
+	}
 	sent, err := d.publish(ctx, m, false)
 	if err != nil {
 		return err
