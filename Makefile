@@ -46,10 +46,10 @@ load: ## Read a roster of 100,000 people into an empty Muster; LOAD_PEOPLE, LOAD
 
 chaos: ## Kill everything while 10,000 webhooks come; CHAOS_SEEDS, CHAOS_TARGETS (seeds with every target, or all), CHAOS_WEBHOOKS, CHAOS_PEOPLE, CHAOS_KILLS, CHAOS_WINDOWS (per target)
 	cd services && CHAOS_SEEDS="$${CHAOS_SEEDS:-1 2 3}" CHAOS_TARGETS="$${CHAOS_TARGETS:-3}" CHAOS_WEBHOOKS=$${CHAOS_WEBHOOKS:-10000} CHAOS_KILLS=$${CHAOS_KILLS:-100} CHAOS_WINDOWS=$${CHAOS_WINDOWS:-5} \
-	  go test -tags chaos ./internal/e2e -count=1 -v -timeout 90m -run '^TestChaos$$'
+	  go test ./internal/e2e -count=1 -v -timeout 90m -run '^TestChaos$$'
 
 mutants: ## The kill run with one protection left out must fail, each, and pass with it
-	cd services && CHAOS_MUTANTS=all go test -tags chaos ./internal/e2e -count=1 -v -timeout 30m -run '^TestEachProtectionIsNeeded$$'
+	cd services && CHAOS_MUTANTS=all go test ./internal/e2e -count=1 -v -timeout 30m -run '^TestEachProtectionIsNeeded$$'
 
 fuzz: ## Fuzz every parser of foreign bytes, FOR=30s each
 	@for m in $(MODULES); do (cd $$m && go list -f '{{.ImportPath}} {{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... | \
