@@ -226,8 +226,8 @@ func (d *sender) send(ctx context.Context, client *http.Client, c call) bool {
 	return false
 }
 
-// TestLoad: the same seed says the same, and every kind of call is in it.
-func TestLoad(t *testing.T) {
+// TestALoad: the same seed says the same, and every kind of call is in it.
+func TestALoad(t *testing.T) {
 	a, b := newLoad(7, 1000, 100), newLoad(7, 1000, 100)
 	if len(a.calls) != 1000 || !slices.Equal(a.calls, b.calls) {
 		t.Fatalf("%d and %d calls of one seed differ", len(a.calls), len(b.calls))
