@@ -193,30 +193,3 @@ func TestStateComesBack(t *testing.T) {
 		t.Error(d)
 	}
 }
-
-func BenchmarkDecodeFields(b *testing.B) {
-	s := &State{Head: Head{ID: "e1", Version: 3, Status: Active, Changed: []string{"name.given"}}, Fields: Flat{}, Provenance: map[string]Origin{}}
-	for _, f := range Fields() {
-		if f.Leaf && f.Kind != List && f.Kind != Object {
-			s.Fields[strings.ReplaceAll(f.Pattern, "[]", "[primary]")] = "some value of a leaf"
-			s.Provenance[f.Pattern] = Origin{Source: "bamboohr"}
-		}
-	}
-	head, basic, restricted, err := s.Encode(nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name, decode := range map[string]func(Head, []byte, []byte) (*State, error){"fields": DecodeFields, "whole": DecodeState} {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				h, err := ReadHead(head)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := decode(h, basic, restricted); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -73,16 +73,24 @@ type Field struct {
 var (
 	fields []Field
 	byPath = map[string]Field{}
-	common = map[string]Class{} // the class of leaves as nearly everybody has them
+	common = map[string]leaf{} // leaves as nearly everybody has them
 )
+
+// leaf is what is known of one from the start.
+type leaf struct {
+	name    string
+	pattern string
+	class   Class
+}
 
 func init() {
 	walk(reflect.TypeFor[Person](), "", Basic, true)
 	sort.Slice(fields, func(i, j int) bool { return fields[i].Pattern < fields[j].Pattern })
 	for _, f := range fields {
-		common[f.Pattern] = f.Class
+		common[f.Pattern] = leaf{f.Pattern, withoutKeys(f.Pattern), f.Class}
 		if rest, ok := strings.CutPrefix(f.Pattern, "positions[]."); ok {
-			common["positions[primary]."+rest] = f.Class
+			name := "positions[primary]." + rest
+			common[name] = leaf{name, withoutKeys(name), f.Class}
 		}
 	}
 	delete(common, "phones[]") // these depend on the kind

@@ -6,8 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-
-	lru "github.com/hashicorp/golang-lru/v2"
+	"sync"
 )
 
 // Tree is a person, or a part of one, as JSON objects.
@@ -47,7 +46,7 @@ func text(v any, i int) string {
 
 // Flatten lists the leaves of t.
 func Flatten(t Tree) Flat {
-	f := make(Flat, 32)
+	f := make(Flat, 28) // what a map takes at half the cost of one more; most have fewer
 	for name, v := range t {
 		flatten(f, name, v)
 	}
@@ -62,7 +61,7 @@ func flatten(f Flat, path string, v any) {
 			return
 		}
 		for name, inner := range v {
-			flatten(f, path+"."+name, inner)
+			flatten(f, leafName(path, ".", name), inner)
 		}
 	case []any:
 		key, keyed := listKeys[path]
@@ -84,75 +83,109 @@ func flatten(f Flat, path string, v any) {
 				said := 0
 				for name, inner := range elem {
 					if name != "primary" && (name != "id" || k == "primary") {
-						f["positions["+k+"]."+name] = inner
+						f[leafName("positions[", k, "].", name)] = inner
 						said++
 					}
 				}
 				if said == 0 { // so that a position nothing else is known of is not lost
-					f["positions["+k+"].id"] = elem["id"]
+					f[leafName("positions[", k, "].id")] = elem["id"]
 				}
 				continue
 			}
-			f[path+"["+k+"]"] = elem
+			f[leafName(path, "[", k, "]")] = elem
 		}
 	default:
 		f[path] = v
 	}
 }
 
+// leafName puts a path together. Those that nearly everybody has are not made anew.
+func leafName(parts ...string) string {
+	var room [64]byte
+	name := room[:0]
+	for _, p := range parts {
+		name = append(name, p...)
+	}
+	if l, ok := common[string(name)]; ok {
+		return l.name
+	}
+	return string(name)
+}
+
 // Tree builds the tree again. Lists come in the order of their keys, with the
 // primary position first.
 func (f Flat) Tree() Tree {
-	t := Tree{}
-	lists := map[string]map[string]Tree{}
+	var room [8]element // most have fewer
+	elements := room[:0]
+	t := make(Tree, min(2*len(f)/3, 14)) // about as many as there are at the top
 	for path, v := range f {
-		if i := strings.IndexByte(path, '['); i > 0 {
-			j := strings.LastIndexByte(path, ']')
-			list, key := path[:i], path[i+1:j]
-			if lists[list] == nil {
-				lists[list] = map[string]Tree{}
-			}
-			if list != "positions" {
-				if elem, ok := v.(Tree); ok {
-					lists[list][key] = elem
-				}
-				continue
-			}
-			elem := lists[list][key]
-			if elem == nil {
-				elem = Tree{}
-				lists[list][key] = elem
-				if key == "primary" {
-					elem["primary"] = true
-				} else if !strings.HasPrefix(key, "#") {
-					elem["id"] = key
-				}
-			}
-			if v != nil || j+2 < len(path) {
-				elem[path[j+2:]] = v
+		i := strings.IndexByte(path, '[')
+		if i <= 0 {
+			put(t, path, v)
+			continue
+		}
+		j := strings.LastIndexByte(path, ']')
+		list, key := path[:i], path[i+1:j]
+		at := slices.IndexFunc(elements, func(e element) bool { return e.list == list && e.key == key })
+		if at < 0 {
+			at = len(elements)
+			elements = append(elements, element{list: list, key: key})
+		}
+		e := &elements[at]
+		if list != "positions" {
+			if tree, ok := v.(Tree); ok {
+				e.tree, e.said = tree, true
 			}
 			continue
 		}
-		put(t, path, v)
-	}
-	for list, elems := range lists {
-		keys := make([]string, 0, len(elems))
-		for k := range elems {
-			keys = append(keys, k)
-		}
-		sort.Slice(keys, func(i, j int) bool {
-			if (keys[i] == "primary") != (keys[j] == "primary") {
-				return keys[i] == "primary"
+		if !e.said {
+			e.tree, e.said = Tree{}, true
+			if key == "primary" {
+				e.tree["primary"] = true
+			} else if !strings.HasPrefix(key, "#") {
+				e.tree["id"] = key
 			}
-			return keys[i] < keys[j]
-		})
-		out := make([]any, len(keys))
-		for i, k := range keys {
-			out[i] = elems[k]
 		}
-		t[list] = out
+		if v != nil || j+2 < len(path) {
+			e.tree[path[j+2:]] = v
+		}
+	}
+	slices.SortFunc(elements, element.compare)
+	for len(elements) > 0 {
+		n := 1
+		for n < len(elements) && elements[n].list == elements[0].list {
+			n++
+		}
+		out := make([]any, 0, n)
+		for _, e := range elements[:n] {
+			if e.said {
+				out = append(out, e.tree)
+			}
+		}
+		t[elements[0].list] = out
+		elements = elements[n:]
 	}
 	return t
+}
+
+// element is one element of a list that merges by element.
+type element struct {
+	list, key string
+	tree      Tree
+	said      bool
+}
+
+func (e element) compare(o element) int {
+	if e.list != o.list {
+		return strings.Compare(e.list, o.list)
+	}
+	if (e.key == "primary") != (o.key == "primary") {
+		if e.key == "primary" {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(e.key, o.key)
 }
 
 func put(t Tree, path string, v any) {
@@ -173,6 +206,13 @@ func put(t Tree, path string, v any) {
 
 // Pattern is a leaf path without its keys: `positions[].title`.
 func Pattern(leaf string) string {
+	if c, ok := common[leaf]; ok {
+		return c.pattern
+	}
+	return withoutKeys(leaf)
+}
+
+func withoutKeys(leaf string) string {
 	i := strings.IndexByte(leaf, '[')
 	if i < 0 {
 		return leaf
@@ -188,7 +228,7 @@ type CustomClasses map[string]Class
 // Contact, so that nothing undeclared counts as harmless.
 func ClassOf(leaf string, custom CustomClasses) Class {
 	if c, ok := common[leaf]; ok {
-		return c
+		return c.class
 	}
 	if leaf == "phones[work]" || leaf == "addresses[work]" || strings.HasPrefix(leaf, "phones[work].") || strings.HasPrefix(leaf, "addresses[work].") {
 		return Basic
@@ -245,7 +285,8 @@ func covers(entry, path string) bool {
 // again with every change. Safe for concurrent use.
 type AllowList struct {
 	entries []string
-	known   *lru.Cache[string, bool]
+	mu      sync.RWMutex
+	known   map[string]bool
 }
 
 // allowMemory bounds the answers kept: keys of positions come from vendors.
@@ -253,20 +294,24 @@ const allowMemory = 1024
 
 // NewAllowList makes an allow-list of canonical paths.
 func NewAllowList(entries []string) *AllowList {
-	known, err := lru.New[string, bool](allowMemory)
-	if err != nil {
-		panic(err) // only a size below one is refused
-	}
-	return &AllowList{entries: entries, known: known}
+	return &AllowList{entries: entries, known: map[string]bool{}}
 }
 
 // Has tells whether a leaf may be sent.
 func (a *AllowList) Has(leaf string) bool {
-	if yes, ok := a.known.Get(leaf); ok {
+	a.mu.RLock()
+	yes, ok := a.known[leaf]
+	a.mu.RUnlock()
+	if ok {
 		return yes
 	}
-	yes := slices.ContainsFunc(a.entries, func(e string) bool { return Covers(e, leaf) })
-	a.known.Add(leaf, yes)
+	yes = slices.ContainsFunc(a.entries, func(e string) bool { return Covers(e, leaf) })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.known) >= allowMemory {
+		clear(a.known)
+	}
+	a.known[strings.Clone(leaf)] = yes // leaf may be a piece of a whole message
 	return yes
 }
 
@@ -278,13 +323,23 @@ func (a *AllowList) Touches(pattern string) bool {
 
 // Minimise keeps the leaves that may be sent.
 func (a *AllowList) Minimise(f Flat) Flat {
-	out := make(Flat, len(f))
+	var room [40]said // most have fewer
+	kept := room[:0]
 	for leaf, v := range f {
 		if a.Has(leaf) {
-			out[leaf] = v
+			kept = append(kept, said{leaf, v})
 		}
 	}
-	return out
+	return flat(kept)
+}
+
+// flat makes a map that is of its size from the start: one that grows costs twice.
+func flat(leaves []said) Flat {
+	f := make(Flat, len(leaves))
+	for _, l := range leaves {
+		f[l.leaf] = l.value
+	}
+	return f
 }
 
 // Split parts a flat person into what is sealed as basic and as restricted.

@@ -2,6 +2,7 @@ package employee
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -13,43 +14,48 @@ var errHead = errors.New("head of an employee: not what was written")
 // one for every change, so it does without a general decoder. A member that it
 // does not know is passed over, one of the wrong kind is an error.
 func ReadHead(head []byte) (h Head, err error) {
-	if !gjson.ValidBytes(head) || len(head) == 0 || !gjson.ParseBytes(head).IsObject() {
+	text := string(head) // once: what is read shares it
+	all := gjson.Parse(text)
+	if !gjson.Valid(text) || !all.IsObject() {
 		return h, errHead
 	}
 	ok := true
-	text := func(into *string, v gjson.Result) { *into, ok = v.String(), ok && v.Type == gjson.String }
-	gjson.ParseBytes(head).ForEach(func(name, v gjson.Result) bool {
+	word := func(into *string, v gjson.Result) { *into, ok = v.String(), ok && v.Type == gjson.String }
+	all.ForEach(func(name, v gjson.Result) bool {
 		switch name.String() {
 		case "id":
-			text(&h.ID, v)
+			word(&h.ID, v)
 		case "version":
 			h.Version, ok = v.Uint(), v.Type == gjson.Number
 		case "status":
-			text(&h.Status, v)
+			word(&h.Status, v)
 		case "changed":
 			if ok = v.IsArray(); !ok {
 				ok = v.Type == gjson.Null
 				break
 			}
 			v.ForEach(func(_, p gjson.Result) bool {
+				if h.Changed == nil {
+					h.Changed = make([]string, 0, 1+strings.Count(v.Raw, ","))
+				}
 				h.Changed = append(h.Changed, p.String())
 				ok = ok && p.Type == gjson.String
 				return ok
 			})
 		case "source":
-			text(&h.Source, v)
+			word(&h.Source, v)
 		case "event":
-			text(&h.Event, v)
+			word(&h.Event, v)
 		case "initial":
 			h.Initial, ok = v.Bool(), v.IsBool()
 		case "accepted_at":
 			var at string
-			if text(&at, v); ok {
+			if word(&at, v); ok {
 				h.AcceptedAt, err = time.Parse(time.RFC3339Nano, at)
 				ok = err == nil
 			}
 		case "config":
-			text(&h.Config, v)
+			word(&h.Config, v)
 		case "contains":
 			if ok = v.IsObject(); !ok {
 				ok = v.Type == gjson.Null

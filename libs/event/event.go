@@ -58,7 +58,7 @@ const (
 func New(id, source, typ string, data []byte) Event {
 	e := ce.New(ce.CloudEventsVersionV1)
 	e.SetID(id)
-	e.SetSource(source)
+	setSource(&e, source)
 	e.SetType(typ)
 	e.DataEncoded = data
 	return e

@@ -1,10 +1,12 @@
 package event
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	ce "github.com/cloudevents/sdk-go/v2/event"
 	"pgregory.net/rapid"
 )
 
@@ -38,6 +40,24 @@ func TestEncodingFollowsTheBinding(t *testing.T) {
 	if got, want := Header(e)["ce-id"][0], "Euro%20%E2%82%AC%20%F0%9F%98%80%20%2250%25%22"; got != want {
 		t.Errorf("ce-id = %s, want %s", got, want)
 	}
+}
+
+// A plain path is taken as the general parser takes it.
+func TestSourceIsThatOfTheParser(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		source := rapid.OneOf(rapid.String(), rapid.StringMatching(`/{0,2}[a-zA-Z0-9./_%:?# -]{0,20}`)).Draw(t, "source")
+		want := ce.New(ce.CloudEventsVersionV1)
+		want.SetID("1")
+		want.SetType("t")
+		want.SetSource(source)
+		got := New("1", source, "t", nil)
+		if !reflect.DeepEqual(got.Context, want.Context) || len(got.FieldErrors) != len(want.FieldErrors) || sourceOf(got) != want.Source() {
+			t.Fatalf("%q: got %v, want %v", source, got, want)
+		}
+		if valid(got) && want.Validate() != nil {
+			t.Fatalf("%q counts as valid: %v", source, want.Validate())
+		}
+	})
 }
 
 func TestReadRefuses(t *testing.T) {
@@ -83,6 +103,7 @@ func TestVerb(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("ce-id", "a%20b", []byte("{}"))
 	f.Add("CE-Time", "2026-01-01T00:00:00Z", []byte(nil))
+	f.Add("CE-0", "", []byte("0"))
 	f.Add("ce-dataschema", "%%%", []byte("x"))
 	f.Fuzz(func(t *testing.T, name, value string, data []byte) {
 		e, err := Read(map[string][]string{"ce-specversion": {"1.0"}, "ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"t"}, name: {value}}, data)

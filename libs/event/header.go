@@ -14,15 +14,19 @@ const prefix = "ce-"
 // everything outside printable ASCII).
 func Header(e Event) map[string][]string {
 	h := make(map[string][]string, 8)
+	required := [...]string{e.SpecVersion(), e.ID(), sourceOf(e), e.Type()}
+	values := required[:] // one array for all four
+	for i, name := range [...]string{prefix + "specversion", prefix + "id", prefix + "source", prefix + "type"} {
+		if values[i] != "" {
+			values[i] = encode(values[i])
+			h[name] = values[i : i+1 : i+1]
+		}
+	}
 	set := func(name, value string) {
 		if value != "" {
 			h[prefix+name] = []string{encode(value)}
 		}
 	}
-	set("specversion", e.SpecVersion())
-	set("id", e.ID())
-	set("source", e.Source())
-	set("type", e.Type())
 	set("subject", e.Subject())
 	set("dataschema", e.DataSchema())
 	set("datacontenttype", e.DataContentType())
@@ -69,7 +73,7 @@ func Read(h map[string][]string, data []byte) (Event, error) {
 		case "id":
 			e.SetID(v)
 		case "source":
-			e.SetSource(v)
+			setSource(&e, v)
 		case "type":
 			e.SetType(v)
 		case "subject":
@@ -83,13 +87,18 @@ func Read(h map[string][]string, data []byte) (Event, error) {
 				return Event{}, err
 			}
 		default:
-			e.SetExtension(attr, v)
+			if v != "" { // Header writes none without a value either
+				e.SetExtension(attr, v)
+			}
 		}
 	}
 	if !seen {
 		return Event{}, fmt.Errorf("not a CloudEvent: header ce-specversion is missing")
 	}
 	e.DataEncoded = data
+	if valid(e) {
+		return e, nil
+	}
 	if err := e.Validate(); err != nil {
 		return Event{}, fmt.Errorf("not a valid CloudEvent: %w", err)
 	}

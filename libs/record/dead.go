@@ -47,7 +47,7 @@ func (c Codec) Bury(ctx context.Context, owner string, d DeadLetter) (Message, e
 		if !json.Valid(body) {
 			body = json.RawMessage("null")
 		}
-		if env.Restricted, err = raw(d.Key, one("body", body)); err != nil {
+		if env.Restricted, err = keyed(nil, d.Key, body); err != nil {
 			return Message{}, err
 		}
 	}

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/internal/appendjson"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -84,31 +86,92 @@ type sealedDelivery struct {
 	Staged []sealedStaged    `json:"staged,omitempty"`
 }
 
+// sealed writes a sealed part, and nothing if there is nothing in it.
+func (s *sealedDelivery) sealed(b []byte) ([]byte, error) {
+	if s.Refs == nil && s.Body == nil && s.Tried == nil && s.Staged == nil {
+		return b, nil
+	}
+	o := appendjson.Into(b)
+	o.SomeTextMap("refs", s.Refs)
+	if len(s.Body) > 0 {
+		o.Value("body", s.Body)
+	}
+	if s.Tried != nil {
+		o.Value("tried", s.Tried)
+	}
+	if len(s.Staged) > 0 {
+		o.Value("staged", s.Staged)
+	}
+	return o.Bytes()
+}
+
+// head writes the head, in the order of the fields.
+func (d *Delivery) head(b []byte) ([]byte, error) {
+	o := appendjson.Into(b)
+	o.Text("target", d.Target)
+	o.SomeText("integration", d.Integration)
+	o.Text("employee", d.Employee)
+	o.Text("event", d.Event)
+	o.SomeText("type", d.Type)
+	o.Uint("version", d.Version)
+	o.Int("attempt", int64(d.Attempt))
+	o.Text("outcome", d.Outcome)
+	o.SomeText("class", d.Class)
+	o.SomeText("reason", d.Reason)
+	o.SomeText("path", d.Path)
+	o.SomeText("rule", d.Rule)
+	o.SomeTexts("fields", d.Fields)
+	if len(d.Superseded) > 0 {
+		o.Value("superseded", d.Superseded)
+	}
+	o.SomeText("purpose", d.Purpose)
+	o.SomeText("legal_basis", d.LegalBasis)
+	o.SomeText("processor", d.Processor)
+	o.Text("config", d.Config)
+	o.Time("at", d.At)
+	o.Time("accepted_at", d.AcceptedAt)
+	o.SomeInt("took_ms", d.TookMS)
+	o.SomeText("trace", d.Trace)
+	o.Uint("done", d.Done)
+	o.SomeText("digest", d.Digest)
+	o.SomeText("status", d.Status)
+	o.SomeTime("uncertain", d.Uncertain)
+	o.True("left", d.Left)
+	o.SomeTexts("waits_for", d.WaitsFor)
+	o.SomeTextMap("named", d.Named)
+	o.SomeInt("file", d.File)
+	if len(d.Staged) > 0 {
+		o.Value("staged", d.Staged)
+	}
+	return o.Bytes()
+}
+
 // Deliver packs an attempt. With restricted its body is sealed as such.
 func (c Codec) Deliver(ctx context.Context, d Delivery, restricted bool) (Message, error) {
-	head, err := json.Marshal(d)
+	room := newDraft()
+	defer room.done()
+	head, err := room.add(d.head)
 	if err != nil {
 		return Message{}, err
 	}
 	env := seal.Envelope{Head: head}
 	basic, staged := sealedDelivery{Refs: d.Refs}, sealStaged(d.Staged)
-	if restricted && (d.Body != nil || d.Tried != nil || staged != nil) {
-		if env.Restricted, err = json.Marshal(sealedDelivery{Body: d.Body, Tried: d.Tried, Staged: staged}); err != nil {
+	if restricted {
+		closed := sealedDelivery{Body: d.Body, Tried: d.Tried, Staged: staged}
+		if env.Restricted, err = room.add(closed.sealed); err != nil {
 			return Message{}, err
 		}
 	} else {
 		basic.Body, basic.Tried, basic.Staged = d.Body, d.Tried, staged
 	}
-	if basic.Refs != nil || basic.Body != nil || basic.Tried != nil || basic.Staged != nil {
-		if env.Basic, err = json.Marshal(basic); err != nil {
-			return Message{}, err
-		}
+	if env.Basic, err = room.add(basic.sealed); err != nil {
+		return Message{}, err
 	}
 	typ := event.DeliveryCompletedV1
 	if d.Outcome == OutcomeIntended {
 		typ = event.DeliveryIntendedV1
 	}
-	id := c.Sealer.Token("delivery", d.Target, d.Employee, d.Event, d.Outcome, fmt.Sprint(d.Attempt), d.At.Format(time.RFC3339Nano))
+	id := c.Sealer.Token("delivery", d.Target, d.Employee, d.Event, d.Outcome, strconv.Itoa(d.Attempt), d.At.Format(time.RFC3339Nano))
 	data, err := c.Sealer.Seal(ctx, d.Employee, id+"|"+typ, env)
 	if err != nil {
 		return Message{}, err

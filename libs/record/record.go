@@ -79,7 +79,10 @@ const Limit = 1<<20 - 16<<10
 // a fault of class Record. The id of the event is derived from what
 // a repeat of the same message has equal, so a repeat has the same id.
 func (c Codec) Receive(ctx context.Context, source string, r connector.Record, now time.Time) (Message, error) {
-	head, err := json.Marshal(Received{Source: source, Event: r.Event, Version: r.Version, Partial: r.Partial, Deleted: r.Deleted, AcceptedAt: now.UTC()})
+	d := newDraft()
+	defer d.done()
+	rec := Received{Source: source, Event: r.Event, Version: r.Version, Partial: r.Partial, Deleted: r.Deleted, AcceptedAt: now.UTC()}
+	head, err := d.add(rec.head)
 	if err != nil {
 		return Message{}, err
 	}
@@ -90,7 +93,7 @@ func (c Codec) Receive(ctx context.Context, source string, r connector.Record, n
 	if !json.Valid(body) {
 		return Message{}, fmt.Errorf("the record of %s is not JSON", source)
 	}
-	sealed, err := raw(r.Key, one("body", body))
+	sealed, err := d.add(func(b []byte) ([]byte, error) { return keyed(b, r.Key, body) })
 	if err != nil {
 		return Message{}, err
 	}
@@ -104,13 +107,17 @@ func (c Codec) Receive(ctx context.Context, source string, r connector.Record, n
 // OpenReceived opens what Receive packed.
 func (c Codec) OpenReceived(ctx context.Context, token string, e event.Event) (Received, error) {
 	var r Received
-	var sealed struct {
-		Key  string          `json:"key"`
-		Body json.RawMessage `json:"body"`
+	env, err := c.Sealer.Open(ctx, token, e.ID()+"|"+e.Type(), e.Data(), seal.Restricted)
+	if err != nil {
+		return r, foreign(err)
 	}
-	err := c.open(ctx, token, e, seal.Restricted, &r, &sealed)
-	r.Key, r.Body = sealed.Key, sealed.Body
-	return r, err
+	if r, err = readReceived(env.Head); err != nil {
+		return r, foreign(fmt.Errorf("head of %s %w", e.Type(), err))
+	}
+	if r.Key, r.Body, err = openKeyed(env.Restricted); err != nil {
+		return r, foreign(fmt.Errorf("sealed part of %s %w", e.Type(), err))
+	}
+	return r, nil
 }
 
 // Link packs the news that a delivery wrote to an account that is also a
@@ -207,54 +214,4 @@ func foreign(err error) error {
 		return fault.New(fault.Record, "envelope", "%w", err)
 	}
 	return err
-}
-
-// raw packs a vendor's key with its bytes. By hand: Marshal would compact and
-// escape them.
-func raw(key string, fields ...rawField) (json.RawMessage, error) {
-	k, err := json.Marshal(key)
-	if err != nil {
-		return nil, err
-	}
-	size := len(k) + 16
-	for _, f := range fields {
-		size += len(f.name) + 4
-		for _, v := range f.values {
-			size += len(v) + 1
-		}
-	}
-	out := append(append(make([]byte, 0, size), `{"key":`...), k...)
-	for _, f := range fields {
-		if f.values == nil {
-			continue
-		}
-		out = append(append(append(out, `,"`...), f.name...), `":`...)
-		if f.list {
-			out = append(out, '[')
-		}
-		for i, v := range f.values {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = append(out, v...)
-		}
-		if f.list {
-			out = append(out, ']')
-		}
-	}
-	return append(out, '}'), nil
-}
-
-// rawField is one JSON value, or with list several; nil leaves it out.
-type rawField struct {
-	name   string
-	list   bool
-	values []json.RawMessage
-}
-
-func one(name string, v json.RawMessage) rawField {
-	if v == nil {
-		return rawField{}
-	}
-	return rawField{name: name, values: []json.RawMessage{v}}
 }

@@ -381,3 +381,24 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestDigest: it stands for the body as encoding/json writes it, which is what
+// records of earlier versions stand for.
+func TestDigest(t *testing.T) {
+	c, _ := codec(t)
+	body := map[string]any{"name": "Ada <&> \u2028", "pay": json.Number("1.50"), "list": []any{nil, true, map[string]any{"b": 1.5, "a": "x"}}, "none": nil}
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Digest("okta", body, "active")
+	if want := c.Sealer.Token("digest", "okta", string(text), "active"); err != nil || got != want {
+		t.Errorf("%s, want %s (%v)", got, want, err)
+	}
+	if other, _ := c.Digest("okta", body, "leave"); other == got {
+		t.Error("another status has the same")
+	}
+	if _, err := c.Digest("okta", map[string]any{"bad": func() {}}, "active"); err == nil {
+		t.Error("what JSON cannot say has a digest")
+	}
+}

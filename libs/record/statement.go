@@ -7,6 +7,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/internal/appendjson"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -56,11 +57,13 @@ type sealedStatement struct {
 
 // State packs a statement for its subject under PEOPLE.
 func (c Codec) State(ctx context.Context, token string, s Statement) (Message, error) {
-	head, err := json.Marshal(s)
+	d := newDraft()
+	defer d.done()
+	head, err := d.add(s.head)
 	if err != nil {
 		return Message{}, err
 	}
-	sealed, err := raw(s.Key, one("whole", s.Whole), rawField{name: "partials", list: true, values: s.Partials})
+	sealed, err := d.add(s.sealed)
 	if err != nil {
 		return Message{}, err
 	}
@@ -70,6 +73,48 @@ func (c Codec) State(ctx context.Context, token string, s Statement) (Message, e
 		return Message{}, err
 	}
 	return Message{topology.Said(s.Source, token), event.New(id, "/muster/"+c.Company+"/transform", event.RecordStatedV1, data)}, nil
+}
+
+// sealed writes the sealed part: the vendor's bytes stay as they are.
+func (s *Statement) sealed(b []byte) ([]byte, error) {
+	o := appendjson.Into(b)
+	o.Text("key", s.Key)
+	o.SomeRaw("whole", s.Whole)
+	if s.Partials != nil {
+		o.Add("partials", func(b []byte) ([]byte, error) {
+			return appendjson.List(b, s.Partials, func(b []byte, p json.RawMessage) ([]byte, error) { return append(b, p...), nil })
+		})
+	}
+	return o.Bytes()
+}
+
+// head writes the head, in the order of the fields.
+func (s *Statement) head(b []byte) ([]byte, error) {
+	o := appendjson.Into(b)
+	o.Text("source", s.Source)
+	o.SomeText("employee", s.Employee)
+	o.Text("status", s.Status)
+	someVersion(&o, s.Version)
+	o.Text("event", s.Event)
+	o.SomeText("word", s.Word)
+	o.Uint("raw", s.Raw)
+	o.Time("accepted_at", s.AcceptedAt)
+	o.Time("stated_at", s.StatedAt)
+	if len(s.Conflicts) > 0 {
+		o.Add("conflicts", func(b []byte) ([]byte, error) { return appendjson.List(b, s.Conflicts, encodeConflict) })
+	}
+	o.SomeTexts("seen", s.Seen)
+	o.SomeTextMap("sent", s.Sent)
+	o.Text("config", s.Config)
+	return o.Bytes()
+}
+
+func encodeConflict(b []byte, c Conflict) ([]byte, error) {
+	o := appendjson.Into(b)
+	o.Text("path", c.Path)
+	o.Text("rule", c.Rule)
+	o.SomeText("winner", c.Winner)
+	return o.Bytes()
 }
 
 // OpenStatement opens what State packed.

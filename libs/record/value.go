@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/internal/appendjson"
 )
 
 // ValueToken stands for a value of a leaf, so that what comes back from a
@@ -14,6 +15,18 @@ func (c Codec) ValueToken(leaf string, value any) string {
 		return ""
 	}
 	return c.Sealer.Token("value", employee.Pattern(leaf), string(b))[:13]
+}
+
+// Digest stands for what a target is told of a person: the same body with the
+// same status has the same.
+func (c Codec) Digest(target string, body map[string]any, status string) (string, error) {
+	d := newDraft()
+	defer d.done()
+	text, err := d.add(func(b []byte) ([]byte, error) { return appendjson.Value(b, body) })
+	if err != nil {
+		return "", err
+	}
+	return c.Sealer.Token("digest", target, string(text), status), nil
 }
 
 // Normal gives a value the form it has after it was stored and read again, so

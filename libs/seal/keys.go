@@ -44,10 +44,23 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 // key gives the cipher of one part of one owner; with create it is made when
 // it does not exist. Whoever stores first wins, the others take that one.
 func (s *Sealer) key(ctx context.Context, part Part, owner string, create bool) (cipher.AEAD, error) {
-	subject := topology.Key(string(part), owner)
-	if k, ok := s.keys.Get(subject); ok {
+	at := owned{part, owner}
+	if k, ok := s.keys.Get(at); ok {
 		return k, nil
 	}
+	return s.fetch(ctx, at, create)
+}
+
+// owned names a key.
+type owned struct {
+	part  Part
+	owner string
+}
+
+// fetch gets a key that is not at hand from the store, once for all who ask at
+// the same time.
+func (s *Sealer) fetch(ctx context.Context, at owned, create bool) (cipher.AEAD, error) {
+	subject := topology.Key(string(at.part), at.owner)
 	v, err, _ := s.flight.Do(subject, func() (any, error) {
 		raw, err := s.rawKey(ctx, subject, create)
 		if err != nil {
@@ -55,7 +68,7 @@ func (s *Sealer) key(ctx context.Context, part Part, owner string, create bool) 
 		}
 		k, err := newAEAD(raw)
 		if err == nil {
-			s.keys.Add(subject, k)
+			s.keys.Add(at, k)
 		}
 		return k, err
 	})
@@ -67,8 +80,8 @@ func (s *Sealer) key(ctx context.Context, part Part, owner string, create bool) 
 
 // Forget drops an owner's keys from memory, after they were deleted.
 func (s *Sealer) Forget(owner string) {
-	s.keys.Remove(topology.Key(string(Basic), owner))
-	s.keys.Remove(topology.Key(string(Restricted), owner))
+	s.keys.Remove(owned{Basic, owner})
+	s.keys.Remove(owned{Restricted, owner})
 }
 
 func (s *Sealer) rawKey(ctx context.Context, subject string, create bool) ([]byte, error) {

@@ -22,7 +22,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
+	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
@@ -73,9 +75,9 @@ type Options struct {
 type Sealer struct {
 	store  Store
 	master cipher.AEAD
-	secret []byte
+	macs   sync.Pool // of *mac
 	off    bool
-	keys   *lru.Cache[string, cipher.AEAD]
+	keys   *lru.Cache[owned, cipher.AEAD]
 	flight singleflight.Group
 }
 
@@ -85,33 +87,43 @@ func New(ctx context.Context, store Store, master Master, o Options) (*Sealer, e
 	if o.Cache <= 0 {
 		o.Cache = 8192
 	}
-	cache, err := lru.New[string, cipher.AEAD](o.Cache)
+	cache, err := lru.New[owned, cipher.AEAD](o.Cache)
 	if err != nil {
 		return nil, err
 	}
 	s := &Sealer{store: store, master: master.aead, off: o.Off, keys: cache}
-	if s.secret, err = s.rawKey(ctx, topology.KeyHMAC, true); err != nil {
+	secret, err := s.rawKey(ctx, topology.KeyHMAC, true)
+	if err != nil {
 		return nil, fmt.Errorf("the secret behind tokens: %w", err)
 	}
+	s.macs.New = func() any { return &mac{hash: hmac.New(sha256.New, secret)} }
 	return s, nil
 }
 
 // Token is a keyed pseudonym of parts, the same everywhere and for ever: 26
 // characters of [a-z2-7]. label keeps the uses apart.
 func (s *Sealer) Token(label string, parts ...string) string {
-	return base32Lower.EncodeToString(s.mac(label, parts)[:16])
+	m := s.macs.Get().(*mac)
+	defer s.macs.Put(m)
+	m.text = append(m.text[:0], label...)
+	for _, p := range parts {
+		m.text = append(append(m.text, 0), p...)
+	}
+	m.hash.Reset()
+	m.hash.Write(m.text)
+	m.text = m.hash.Sum(m.text[:0])
+	var token [26]byte
+	base32Lower.Encode(token[:], m.text[:16])
+	return string(token[:])
 }
 
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-func (s *Sealer) mac(label string, parts []string) []byte {
-	h := hmac.New(sha256.New, s.secret)
-	h.Write([]byte(label))
-	for _, p := range parts {
-		h.Write([]byte{0})
-		h.Write([]byte(p))
-	}
-	return h.Sum(nil)
+// mac is the HMAC under the sealer's secret, and room for what it is taken of.
+// Keying it costs more than a token, so each is used by one token after another.
+type mac struct {
+	hash hash.Hash
+	text []byte
 }
 
 const (
@@ -165,13 +177,13 @@ func (s *Sealer) Seal(ctx context.Context, owner, aad string, e Envelope) ([]byt
 // both makes or fetches the keys of both parts at the same time, where neither
 // is at hand: each waits for the store.
 func (s *Sealer) both(ctx context.Context, owner string, e Envelope) error {
-	if s.off || e.Basic == nil || e.Restricted == nil || s.keys.Contains(topology.Key(string(Basic), owner)) {
+	if s.off || e.Basic == nil || e.Restricted == nil || s.keys.Contains(owned{Basic, owner}) {
 		return nil
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	for _, p := range []Part{Basic, Restricted} {
 		g.Go(func() error {
-			if _, err := s.key(ctx, p, owner, true); err != nil {
+			if _, err := s.key(gctx, p, owner, true); err != nil {
 				return fmt.Errorf("key of %s: %w", p, err)
 			}
 			return nil
@@ -260,5 +272,8 @@ func split(data []byte) (head, rest []byte, err error) {
 }
 
 func additional(part Part, owner, aad string) []byte {
-	return []byte(string(part) + "\x00" + owner + "\x00" + aad)
+	b := make([]byte, 0, len(part)+len(owner)+len(aad)+2)
+	b = append(append(b, part...), 0)
+	b = append(append(b, owner...), 0)
+	return append(b, aad...)
 }

@@ -2,7 +2,11 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -94,6 +98,44 @@ func TestOpenRefusesWhatIsNotItsOwn(t *testing.T) {
 	if _, err := s.Open(t.Context(), "e1", "a|b", data, Basic); !errors.Is(err, ErrNoKey) {
 		t.Errorf("after erasing the key: %v, want ErrNoKey", err)
 	}
+}
+
+// Tokens stand in subjects and chains for ever: HMAC-SHA-256 of label and parts,
+// whoever else makes one at the same time.
+func TestTokenIsTheHMAC(t *testing.T) {
+	store := &Memory{}
+	master := mustMaster(t)
+	s, err := New(t.Context(), store, master, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := s.rawKey(t.Context(), topology.KeyHMAC, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(label string, parts ...string) string {
+		h := hmac.New(sha256.New, secret)
+		h.Write([]byte(strings.Join(append([]string{label}, parts...), "\x00")))
+		return base32Lower.EncodeToString(h.Sum(nil)[:16])
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		label, parts := rapid.String().Draw(rt, "label"), rapid.SliceOf(rapid.String()).Draw(rt, "parts")
+		if got := s.Token(label, parts...); got != want(label, parts...) {
+			rt.Fatalf("token %s, want %s", got, want(label, parts...))
+		}
+	})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 500 {
+				key := strings.Repeat("k", n%70) + strconv.Itoa(i)
+				if got := s.Token("key", "hris", key); got != want("key", "hris", key) {
+					t.Errorf("token of %s: %s", key, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestTwoSealersShareKeysAndTokens(t *testing.T) {

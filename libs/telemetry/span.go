@@ -30,25 +30,39 @@ type Message struct {
 // StartSend begins the span `send {template}` of one published message. The
 // message carries this span's context, see [Traceparent].
 func StartSend(ctx context.Context, tracer trace.Tracer, m Message, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+	if leftOut(ctx) {
+		return ctx, trace.SpanFromContext(ctx)
+	}
 	return tracer.Start(ctx, "send "+m.Template, //nolint:spancheck // the caller ends it
 		trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(m.attributes("send", semconv.MessagingOperationTypeSend)...),
-		trace.WithAttributes(attrs...))
+		trace.WithAttributes(append(m.attributes("send", semconv.MessagingOperationTypeSend), attrs...)...))
 }
 
 // StartProcess begins the span `process {template}` of one consumed message.
 // The lanes handle single messages, so the sender's span is the parent: ctx
 // has it by [Extract]. links lead to earlier attempts.
 func StartProcess(ctx context.Context, tracer trace.Tracer, m Message, links []trace.Link, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+	if leftOut(ctx) {
+		return ctx, trace.SpanFromContext(ctx)
+	}
 	return tracer.Start(ctx, "process "+m.Template, //nolint:spancheck // the caller ends it
 		trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(m.attributes("process", semconv.MessagingOperationTypeProcess)...),
-		trace.WithAttributes(attrs...),
+		trace.WithAttributes(append(m.attributes("process", semconv.MessagingOperationTypeProcess), attrs...)...),
 		trace.WithLinks(links...))
 }
 
+// leftOut tells whether ctx belongs to a trace that is not kept. The sampler of
+// [Open] follows the parent, so a child would be left out too: the parent goes
+// on in its place, and ending it is nothing. A span that is recorded without
+// being sampled is none of these.
+func leftOut(ctx context.Context) bool {
+	span := trace.SpanFromContext(ctx)
+	parent := span.SpanContext()
+	return parent.IsValid() && !parent.IsSampled() && !span.IsRecording()
+}
+
 func (m Message) attributes(name string, typ attribute.KeyValue) []attribute.KeyValue {
-	a := append(make([]attribute.KeyValue, 0, 8), messagingSystem, typ, semconv.MessagingOperationName(name),
+	a := append(make([]attribute.KeyValue, 0, 10), messagingSystem, typ, semconv.MessagingOperationName(name),
 		semconv.MessagingDestinationName(m.Stream), semconv.MessagingDestinationTemplate(m.Template))
 	if m.ID != "" {
 		a = append(a, semconv.MessagingMessageID(m.ID))
@@ -75,17 +89,44 @@ func End(span trace.Span, err error) {
 // Traceparent is the header value for the span in ctx (W3C Trace Context,
 // section 3.2); "" without a span.
 func Traceparent(ctx context.Context) string {
-	c := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, c)
-	return c["traceparent"]
+	var h header
+	propagation.TraceContext{}.Inject(ctx, &h)
+	return string(h)
 }
 
 // Extract puts the span that a message was sent from into ctx. A missing or
 // malformed header leaves ctx without one: the work then begins a trace.
 func Extract(ctx context.Context, traceparent string) context.Context {
-	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
+	h := header(traceparent)
+	if got := (propagation.TraceContext{}).Extract(ctx, &h); got != ctx {
+		return got
+	}
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 }
+
+// header carries the one header of a trace that our messages have.
+type header string
+
+// Get reads the header of that name.
+func (h *header) Get(name string) string {
+	if name == "traceparent" {
+		return string(*h)
+	}
+	return ""
+}
+
+// Set keeps the header; others do not travel.
+func (h *header) Set(name, value string) {
+	if name == "traceparent" {
+		*h = header(value)
+	}
+}
+
+// Keys lists the headers.
+func (h *header) Keys() []string { return []string{"traceparent"} }
 
 // Links makes links to the spans that headers name, leaving out what is not a
 // traceparent. A vendor's own traceparent is linked like this, never adopted.

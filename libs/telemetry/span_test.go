@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -76,6 +77,29 @@ func TestOneTraceAcrossTwoServices(t *testing.T) {
 	}
 }
 
+// A trace that is not kept goes on from service to service as it came, costs no
+// span, and stays one trace.
+func TestATraceThatIsLeftOut(t *testing.T) {
+	tel, rec := recorded(t, "transform")
+	const header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	m := Message{Stream: "RAW", Template: "hr.raw.{source}.{key}", ID: "ev-1"}
+	ctx, process := StartProcess(Extract(t.Context(), header), tel.Tracer(), m, nil)
+	sending, send := StartSend(ctx, tel.Tracer(), m)
+	if got := Traceparent(sending); got != header {
+		t.Errorf("sent on as %q, want %q", got, header)
+	}
+	_, call := tel.Tracer().Start(sending, "call")
+	if sc := call.SpanContext(); sc.IsSampled() || sc.TraceID().String() != header[3:35] {
+		t.Errorf("a span below it: %v", sc)
+	}
+	call.End()
+	End(send, errors.New("x"))
+	End(process, nil)
+	if n := len(rec.Started()); n != 0 {
+		t.Errorf("%d spans were recorded", n)
+	}
+}
+
 func TestEndKeepsTheReasonAndNotTheText(t *testing.T) {
 	tests := []struct {
 		err    error
@@ -112,6 +136,10 @@ func TestExtractAnything(t *testing.T) {
 		got := trace.SpanContextFromContext(Extract(before, header))
 		if got.SpanID() == span.SpanContext().SpanID() {
 			t.Fatal("the context kept the other work's span")
+		}
+		want := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": header}))
+		if !got.Equal(want) {
+			t.Fatalf("got %v, want %v", got, want)
 		}
 		if got.IsValid() != (len(Links(before, header)) == 1) {
 			t.Fatal("Links and Extract disagree")

@@ -17,10 +17,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/muster-hr/muster/libs/fault"
+	"github.com/muster-hr/muster/libs/internal/appendjson"
 )
 
 // Classify turns a vendor's answer into a fault; nil means that it is a
@@ -41,8 +43,11 @@ type Options struct {
 
 // Client calls one vendor account. Safe for concurrent use.
 type Client struct {
-	o    Options
-	base *url.URL // nil if the base URL cannot be read
+	o     Options
+	base  *url.URL // nil if the base URL cannot be read
+	path  string   // of the base URL, escaped
+	agent []string // the header's value
+	send  func(r *http.Request, template string) (*http.Response, error)
 }
 
 // New makes a client. A base URL that cannot be read is told by the first Do,
@@ -58,8 +63,12 @@ func New(o Options) *Client {
 	if o.Classify == nil {
 		o.Classify = Default
 	}
-	if t, ok := o.Transport.(interface{ CallTimeout() time.Duration }); ok && o.Timeout == 0 {
-		o.Timeout = t.CallTimeout()
+	send := func(r *http.Request, _ string) (*http.Response, error) { return o.Transport.RoundTrip(r) }
+	if t, ok := o.Transport.(*roundTripper); ok {
+		send = t.send // our requests are nobody else's: no copies
+		if o.Timeout == 0 {
+			o.Timeout = t.timeout
+		}
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
@@ -70,9 +79,10 @@ func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "muster"
 	}
-	c := &Client{o: o}
+	c := &Client{o: o, agent: []string{o.UserAgent}, send: send}
 	if u, err := url.Parse(o.BaseURL); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
-		c.base = u
+		u.Host = strings.TrimSuffix(u.Host, ":") // a port that is not said
+		c.base, c.path = u, u.EscapedPath()
 	}
 	return c
 }
@@ -84,6 +94,8 @@ type Call struct {
 	Template    string // the path with placeholders, for spans: "/users/{id}"
 	Query       url.Values
 	Header      http.Header
+	KeyHeader   string // carries Key, the same for every repeat of a write; "" for none
+	Key         string
 	JSON        any    // sent as JSON when not nil
 	Body        []byte // else sent as it is when not nil
 	ContentType string // of Body; of JSON the default is application/json
@@ -125,19 +137,23 @@ func Default(status int, h http.Header, _ []byte, now time.Time) *fault.Error {
 // its error), Target "tls", "address_refused", "plain_http", "config", or
 // what Classify says.
 func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
-	inner, cancel := context.WithTimeout(ctx, c.o.Timeout)
-	defer cancel()
+	inner := ctx
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > c.o.Timeout {
+		var cancel context.CancelFunc
+		inner, cancel = context.WithTimeout(ctx, c.o.Timeout)
+		defer cancel()
+	}
 	req, err := c.request(inner, call)
 	if err != nil {
 		return Answer{}, err
 	}
-	res, err := c.o.Transport.RoundTrip(req)
+	res, err := c.send(req, call.Template)
 	if err != nil {
 		return Answer{}, network(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }() // it was read to its end, or is not wanted
 	a := Answer{Status: res.StatusCode, Header: res.Header}
-	a.Body, err = io.ReadAll(io.LimitReader(res.Body, c.o.MaxBody+1))
+	a.Body, err = read(io.LimitReader(res.Body, c.o.MaxBody+1), res.ContentLength)
 	if err != nil {
 		return a, network(ctx, err)
 	}
@@ -151,21 +167,37 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	return a, nil
 }
 
+// read is io.ReadAll for an answer that mostly says how long it is; said is
+// believed up to 1 MiB, and -1 if it was not said.
+func read(r io.Reader, said int64) ([]byte, error) {
+	if said < 0 {
+		return io.ReadAll(r)
+	}
+	b := make([]byte, 0, min(said, 1<<20)+1) // one more, to see its end
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return b, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
+}
+
 func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
 	// The texts of url and json errors quote what they could not read, and a
 	// path or body may hold a person's values: they are not passed on.
 	if c.base == nil {
 		return nil, fault.New(fault.Target, "config", "the base URL is not an absolute http or https URL")
 	}
-	escaped := c.base.EscapedPath() + call.Path
+	escaped := c.path + call.Path
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
 		return nil, fault.New(fault.Record, "path", "the path %s has a broken escape", orNone(call.Template))
-	}
-	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: path, RawPath: escaped}
-	if len(call.Query) > 0 {
-		// "%20" is read as a space everywhere, "+" only by form decoders.
-		u.RawQuery = strings.ReplaceAll(call.Query.Encode(), "+", "%20")
 	}
 	body, kind := call.Body, call.ContentType
 	if call.JSON != nil {
@@ -176,25 +208,29 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 			kind = "application/json"
 		}
 	}
-	if call.Template != "" {
-		ctx = context.WithValue(ctx, templateKey{}, call.Template)
-	}
 	var rd io.Reader // a *bytes.Reader, so that net/http can send it again on a fresh connection
 	if body != nil {
 		rd = bytes.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(ctx, call.Method, c.o.BaseURL, rd)
+	req, err := http.NewRequestWithContext(ctx, call.Method, "", rd) // the URL is known without reading it again
 	if err != nil {
 		return nil, fault.New(fault.Target, "config", "the request of method %q cannot be made", call.Method)
 	}
-	req.URL = u
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.o.UserAgent)
+	req.Host = c.base.Host
+	*req.URL = url.URL{Scheme: c.base.Scheme, Host: c.base.Host, Path: path, RawPath: escaped}
+	if len(call.Query) > 0 {
+		// "%20" is read as a space everywhere, "+" only by form decoders.
+		req.URL.RawQuery = strings.ReplaceAll(call.Query.Encode(), "+", "%20")
+	}
+	req.Header["Accept"], req.Header["User-Agent"] = accept, c.agent
 	if kind != "" {
-		req.Header.Set("Content-Type", kind)
+		req.Header["Content-Type"] = []string{kind}
 	}
 	for name, values := range call.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	if call.KeyHeader != "" {
+		req.Header.Set(call.KeyHeader, call.Key)
 	}
 	if c.o.Auth != nil {
 		if err := c.o.Auth(req); err != nil {
@@ -204,7 +240,16 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	return req, nil
 }
 
+// accept is a header's value: nobody changes one in place.
+var accept = []string{"application/json"}
+
+// encode leaves what HTML takes for markup as it is.
 func encode(v any) ([]byte, error) {
+	if body, ok := v.(map[string]any); ok { // as nearly all are, and nearly none has an escape
+		if b, err := appendjson.Value(make([]byte, 0, 512), body); err != nil || !bytes.Contains(b, []byte(`\u00`)) {
+			return b, err
+		}
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -218,5 +263,3 @@ func orNone(s string) string {
 	}
 	return s
 }
-
-type templateKey struct{}

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -247,21 +249,57 @@ func TestWaitOut(t *testing.T) {
 	})
 }
 
-// BenchmarkDo is a small write to a local server, connection kept.
-func BenchmarkDo(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, "{}")
-	}))
-	defer server.Close()
-	rt := Transport(TransportOptions{BaseURL: server.URL})
-	defer rt.(*roundTripper).CloseIdleConnections()
-	c := New(Options{BaseURL: server.URL, Transport: rt})
-	body := map[string]any{"title": "Analyst", "department": "Payroll"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Do(b.Context(), Call{Method: "POST", Path: "/people/1", Template: "/people/{id}", JSON: body}); err != nil {
-			b.Fatal(err)
+// TestBodiesAreThoseOfEncodingJSON that leaves what HTML takes for markup alone.
+func TestBodiesAreThoseOfEncodingJSON(t *testing.T) {
+	for _, v := range []any{
+		map[string]any{}, map[string]any(nil), map[string]string{"a": "<b>"}, []any{"<", nil},
+		map[string]any{"b": "Łukasik & Żak", "a": []any{"<i>", true, nil, json.Number("1.50"), 7, 0.1}, "c": map[string]any{"&": "\u2028"}},
+		map[string]any{"plain": "Analyst", "quoted": "\"\\/\n\t", "written": `\u003c`, "control": "\x01", "broken": "\xff", "typed": struct{ A string }{"<"}},
+		map[string]any{"never": func() {}},
+	} {
+		var want bytes.Buffer
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		wrong := e.Encode(v)
+		got, err := encode(v)
+		if (err != nil) != (wrong != nil) || err == nil && string(got)+"\n" != want.String() {
+			t.Errorf("%v is %s, %v; want %s, %v", v, got, err, want.String(), wrong)
 		}
+	}
+}
+
+// TestTheSoonerDeadlineHolds, the caller's or the client's.
+func TestTheSoonerDeadlineHolds(t *testing.T) {
+	for _, c := range []struct{ caller, client time.Duration }{{50 * time.Millisecond, time.Minute}, {time.Minute, 50 * time.Millisecond}} {
+		client := serve(t, Options{Timeout: c.client}, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		ctx, cancel := context.WithTimeout(t.Context(), c.caller)
+		defer cancel()
+		if _, err := client.Do(ctx, Call{Method: "GET"}); fault.Reason(err) != "timeout" || fault.Of(err).Class != fault.Transient {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// TestAnswersOfAnyLength, whatever length they say.
+func TestAnswersOfAnyLength(t *testing.T) {
+	cut := errors.New("cut")
+	for _, said := range []int64{-1, 0, 1, 5000, 5001, 1 << 40} {
+		answer := strings.Repeat("x", 5000)
+		if got, err := read(iotest.HalfReader(strings.NewReader(answer)), said); err != nil || string(got) != answer {
+			t.Errorf("said %d: %d bytes, %v", said, len(got), err)
+		}
+		if _, err := read(io.MultiReader(strings.NewReader(answer), iotest.ErrReader(cut)), said); !errors.Is(err, cut) {
+			t.Errorf("said %d: %v", said, err)
+		}
+		if got, err := read(strings.NewReader(""), said); err != nil || got == nil || len(got) != 0 {
+			t.Errorf("said %d of nothing: %v, %v", said, got, err)
+		}
+	}
+}
+
+func TestAPortThatIsNotSaid(t *testing.T) {
+	req, err := New(Options{BaseURL: "https://vendor.example:/api/"}).request(t.Context(), Call{Method: "GET", Path: "/people"})
+	if err != nil || req.Host != "vendor.example" || req.URL.String() != "https://vendor.example/api/people" {
+		t.Errorf("%+v, %v", req, err)
 	}
 }

@@ -24,7 +24,7 @@ func (c *Client) Open(ctx context.Context, call Call) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.o.Transport.RoundTrip(req)
+	res, err := c.send(req, call.Template)
 	if err != nil {
 		return nil, network(ctx, err)
 	}

@@ -84,34 +84,37 @@ type roundTripper struct {
 	base       *http.Transport
 }
 
-// RoundTrip follows the OpenTelemetry conventions for HTTP client spans, with
-// url.template instead of url.full.
+// RoundTrip sends a copy: a RoundTripper must not change the request it got.
 func (t *roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	template, _ := r.Context().Value(templateKey{}).(string)
+	r = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	return t.send(r, "")
+}
+
+// send puts the traceparent on a request and sends it. The span follows the
+// OpenTelemetry conventions for HTTP clients, with url.template instead of
+// url.full. Few traces are sampled, so attributes are made for those only.
+func (t *roundTripper) send(r *http.Request, template string) (*http.Response, error) {
 	name := r.Method
-	attrs := []attribute.KeyValue{
-		attribute.String("http.request.method", r.Method),
-		attribute.String("url.scheme", r.URL.Scheme),
-		attribute.String("server.address", r.URL.Hostname()),
-		attribute.Int("server.port", port(r)),
-	}
 	if template != "" {
 		name += " " + template
-		attrs = append(attrs, attribute.String("url.template", template))
 	}
-	ctx, span := t.tracer.Start(r.Context(), name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attrs...))
+	ctx, span := t.tracer.Start(r.Context(), name, asClient)
 	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(described(r, template)...)
+	}
 	if err := t.guard.scheme(r.URL); err != nil {
 		return nil, spanError(ctx, span, err)
 	}
-	r = r.WithContext(ctx) // a copy, as a RoundTripper must not change the request it got
-	r.Header = r.Header.Clone()
 	t.propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	res, err := t.base.RoundTrip(r)
 	if err != nil {
 		return nil, spanError(ctx, span, err)
 	}
-	span.SetAttributes(attribute.Int("http.response.status_code", res.StatusCode))
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("http.response.status_code", res.StatusCode))
+	}
 	if res.StatusCode >= 400 {
 		span.SetAttributes(attribute.String("error.type", strconv.Itoa(res.StatusCode)))
 		span.SetStatus(codes.Error, "")
@@ -119,8 +122,21 @@ func (t *roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// CallTimeout is the account's limit for one call, which [New] asks for; 0: none.
-func (t *roundTripper) CallTimeout() time.Duration { return t.timeout }
+var asClient = trace.WithSpanKind(trace.SpanKindClient)
+
+// described are the attributes of a request's span.
+func described(r *http.Request, template string) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{
+		attribute.String("http.request.method", r.Method),
+		attribute.String("url.scheme", r.URL.Scheme),
+		attribute.String("server.address", r.URL.Hostname()),
+		attribute.Int("server.port", port(r)),
+	}
+	if template != "" {
+		attrs = append(attrs, attribute.String("url.template", template))
+	}
+	return attrs
+}
 
 // CloseIdleConnections lets go of kept connections.
 func (t *roundTripper) CloseIdleConnections() { t.base.CloseIdleConnections() }

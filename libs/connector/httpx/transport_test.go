@@ -69,6 +69,41 @@ func TestSpan(t *testing.T) {
 	}
 }
 
+// TestATraceThatIsNotSampled goes on at the vendor, and the request of a caller
+// that is no [Client] is left as it was.
+func TestATraceThatIsNotSampled(t *testing.T) {
+	var parent string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { parent = r.Header.Get("Traceparent") }))
+	defer server.Close()
+	rt := Transport(TransportOptions{BaseURL: server.URL, Tracer: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))})
+	defer rt.(*roundTripper).CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range map[string]func() error{
+		"client": func() error {
+			_, err := New(Options{BaseURL: server.URL, Transport: rt}).Do(t.Context(), Call{Method: "GET"})
+			return err
+		},
+		"transport": func() error {
+			res, err := rt.RoundTrip(req)
+			if err == nil {
+				err = res.Body.Close()
+			}
+			return err
+		},
+	} {
+		parent = ""
+		if err := call(); err != nil || len(parent) != 55 || !strings.HasSuffix(parent, "-00") {
+			t.Errorf("%s: traceparent %q, %v", name, parent, err)
+		}
+	}
+	if len(req.Header) != 0 {
+		t.Errorf("the caller's request has got %v", req.Header)
+	}
+}
+
 // TestDialGuard tells which addresses a configured URL may lead to.
 func TestDialGuard(t *testing.T) {
 	for _, c := range []struct {

@@ -100,7 +100,10 @@ func (s *sink) write(ctx context.Context, d connector.Delivery, v verb, key stri
 	if !ok {
 		return connector.Receipt{}, fault.New(fault.Record, "no_ref", "the path of %s needs an id that is not known: set ref or lookup.path", v.name)
 	}
-	call := httpx.Call{Method: v.method, Path: path, Template: v.target.source, Query: query, Header: s.header(d, v)}
+	call := httpx.Call{Method: v.method, Path: path, Template: v.target.source, Query: query, Header: s.headers}
+	if s.idemHeader != "" {
+		call.KeyHeader, call.Key = s.idemHeader, s.key(d, v)
+	}
 	switch {
 	case v.method == http.MethodDelete:
 		receipt.Sent = []string{}
@@ -161,19 +164,12 @@ func (s *sink) refused(ctx context.Context, d connector.Delivery, v verb, a http
 	return s.remember(receipt, v, a), nil
 }
 
-// header holds the fixed headers and the idempotency key. The key is the same
-// for every attempt at one event of one person by one template: a create that
-// became an update on the way is another request.
-func (s *sink) header(d connector.Delivery, v verb) http.Header {
-	h := maps.Clone(s.headers)
-	if h == nil {
-		h = http.Header{}
-	}
-	if s.idemHeader != "" {
-		sum := sha256.Sum256([]byte(s.name + "|" + d.Event + "|" + d.ID + "|" + v.method + " " + v.target.source))
-		h.Set(s.idemHeader, hex.EncodeToString(sum[:16]))
-	}
-	return h
+// key is the idempotency key. It is the same for every attempt at one event of
+// one person by one template: a create that became an update on the way is
+// another request.
+func (s *sink) key(d connector.Delivery, v verb) string {
+	sum := sha256.Sum256([]byte(s.name + "|" + d.Event + "|" + d.ID + "|" + v.method + " " + v.target.source))
+	return hex.EncodeToString(sum[:16])
 }
 
 func (s *sink) readRef(a httpx.Answer) string {

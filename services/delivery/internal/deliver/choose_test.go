@@ -111,7 +111,7 @@ func TestAnEventLikeTargetGetsEveryChangeInOrder(t *testing.T) {
 }
 
 func TestOnlyWhatIsAllowedIsSent(t *testing.T) {
-	secretFields := employee.Flat{"name.given": "Ada", "work_email": "ada@x.test", "personal_email": "a@y.test", "compensation.amount": "98765"}
+	secretFields := employee.Flat{"name.given": "Ada", "work_email": "ada@x.test", "personal_email": "a@y.test", "compensation.amount": "98765", "external.okta": []any{"k7"}}
 	w := newWorld(t)
 	w.to.Source = "okta"
 	w.integrate("main", config.Integration{Fields: []string{"name", "work_email"}})
@@ -124,6 +124,9 @@ func TestOnlyWhatIsAllowedIsSent(t *testing.T) {
 	call := w.vendor.of("emp1")[0]
 	if d := cmp.Diff(map[string]any{"name": map[string]any{"given": "Ada"}}, call.Body); d != "" {
 		t.Errorf("body (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(connector.Refs{"id": "k7"}, call.Refs); d != "" {
+		t.Errorf("the key there is the account's own and needs no leave (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(connector.Match{}, call.Match); d != "" {
 		t.Errorf("what to find the person by is not minimised:\n%s", d)

@@ -224,8 +224,8 @@ func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, 
 		return m, nil, err
 	}
 	var links []trace.Link
-	if sc := trace.SpanContextFromContext(telemetry.Extract(ctx, mem.Trace)); m.Attempt > 1 && sc.IsValid() {
-		links = append(links, trace.Link{SpanContext: sc})
+	if m.Attempt > 1 {
+		links = telemetry.Links(ctx, mem.Trace)
 	}
 	ctx, span := telemetry.StartProcess(telemetry.Extract(ctx, in.Traceparent), d.Tracer, telemetry.Message{
 		Stream: topology.People, Template: "hr.employee.{id}", ID: in.Event.ID(), Consumer: topology.DeliveryPeople(d.Target.Name), Attempt: m.Attempt,

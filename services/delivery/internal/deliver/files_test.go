@@ -404,7 +404,7 @@ func TestALaneIsNotOverrun(t *testing.T) {
 		t.Fatal("read while the lane writes")
 	case <-time.After(50 * time.Millisecond): // what is not read by now waits
 	}
-	d.kept(record.Delivery{Employee: "emp1", Version: 2})
+	d.kept(&record.Delivery{Employee: "emp1", Version: 2})
 	done()
 	if m := <-read; m.Version != 2 {
 		t.Errorf("version %d, want the one that the lane wrote", m.Version)
@@ -609,7 +609,7 @@ func TestTwoProcesses(t *testing.T) {
 	f := record.File{Target: target, Number: 1, Outcome: record.FileIntended, Built: time.Now().UTC()}
 	d, b := w.make(func(d *Deps) { d.Sink, d.Files = nil, r })
 	defer func() { _ = b.Close() }()
-	d.filing.learn("emp1", []record.Staged{{Version: 1, At: time.Now()}})
+	d.filing.learn("emp1", []record.Staged{{Version: 1, At: time.Now().Add(-time.Minute)}}) // so a file is due
 	msg, err := w.codec.File(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -69,8 +68,9 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	}
 	i := j.integration
 	m.Integration, m.Purpose, m.LegalBasis, m.Processor = i.Name, i.Purpose, i.LegalBasis, i.Processor
+	refs := d.refs(m, s) // before minimise: the key of the account need not be among what may be sent
 	j.leaves = d.minimise(s, i)
-	m.Fields = employee.Patterns(slices.Collect(maps.Keys(j.leaves)))
+	m.Fields = employee.Patterns(slices.AppendSeq(make([]string, 0, len(j.leaves)), maps.Keys(j.leaves)))
 	status, _ := j.leaves["employment.status"].(string)
 	if j.left {
 		switch i.OnLeave {
@@ -108,14 +108,12 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	if err != nil {
 		return false, err
 	}
-	digest, err := json.Marshal(body)
-	if err != nil {
+	if j.digest, err = d.Codec.Digest(d.Target.Name, body, status); err != nil {
 		return false, err
 	}
-	j.digest = d.Codec.Sealer.Token("digest", d.Target.Name, string(digest), status)
 	j.delivery = connector.Delivery{
 		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status, Was: m.Status,
-		Body: body, Before: m.Body, Refs: d.refs(m, s), Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
+		Body: body, Before: m.Body, Refs: refs, Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
 	}
 	if j.unsure { // what differs from before is not all that differs there
 		j.delivery.Before = nil
@@ -165,19 +163,18 @@ func (d *Deliverer) choose(s *employee.State, mem *record.Delivery, now time.Tim
 	return nil, false, nil
 }
 
-// minimise keeps what the allow-list names, without what came from this very
-// account: a value is never sent back to where it came from. A manager who is
-// not known by our id yet is another person's number or e-mail: it stays here.
+// minimise leaves of a state what the allow-list names, without what came from
+// this very account: a value is never sent back to where it came from. A
+// manager who is not known by our id yet is another person's number or e-mail:
+// it stays here. From then on the state has no more than may be sent.
 func (d *Deliverer) minimise(s *employee.State, i *config.Integration) employee.Flat {
-	out := d.allow[i.Name].Minimise(s.Fields)
-	for leaf, v := range out {
+	allow := d.allow[i.Name]
+	maps.DeleteFunc(s.Fields, func(leaf string, v any) bool {
 		own := d.Target.Source != "" && s.Provenance[leaf].Source == d.Target.Source
 		_, named := v.(map[string]any)
-		if own || named && employee.Pattern(leaf) == employee.ManagerPattern {
-			delete(out, leaf)
-		}
-	}
-	return out
+		return own || !allow.Has(leaf) || named && employee.Pattern(leaf) == employee.ManagerPattern
+	})
+	return s.Fields
 }
 
 func (d *Deliverer) body(ctx context.Context, s *employee.State, in bus.In, j *job, status string, now time.Time) (map[string]any, error) {

@@ -204,7 +204,7 @@ func (d *Deliverer) noteLater(ctx context.Context, j *job, outcome string) (dura
 		}
 	}
 	own := d.trail.add(m.Employee)
-	d.kept(m)
+	d.kept(&m)
 	return func(ctx context.Context) (err error) {
 		defer func() { d.trail.finish(m.Employee, own, err == nil) }()
 		if err := before.wait(ctx); err != nil {
@@ -251,7 +251,7 @@ func (d *Deliverer) remember(ctx context.Context, m record.Delivery) error {
 		d.memory.Remove(m.Employee) // it may be stored all the same: the stream knows
 		return err
 	}
-	d.kept(m)
+	d.kept(&m)
 	return nil
 }
 
@@ -267,10 +267,10 @@ func (d *Deliverer) publish(ctx context.Context, m record.Delivery, later bool) 
 }
 
 // kept has a record at hand. Nobody changes it from now on.
-func (d *Deliverer) kept(m record.Delivery) {
-	d.memory.Add(m.Employee, &m)
+func (d *Deliverer) kept(m *record.Delivery) {
+	d.memory.Add(m.Employee, m)
 	d.before.Remove(m.Employee)
-	d.waits.note(&m)
+	d.waits.note(m)
 	if m.Outcome != record.OutcomeIntended {
 		d.Metrics.Attempt(m.Outcome)
 	}
