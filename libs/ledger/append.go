@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/tidwall/gjson"
 
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -28,8 +30,6 @@ func rank(stream string) int16 {
 	}
 	return int16(len(flow))
 }
-
-var recordColumns = append([]string{"life", "seq", "at", "rank", "version", "attempt", "fields", "body_hash", "detail", "hash"}, textColumns...)
 
 // Append adds the records of one stream, in order, and tells how many were
 // new. What the head has seen already is dropped, so a batch that comes again
@@ -106,24 +106,14 @@ func unseen(ctx context.Context, tx pgx.Tx, head *Head, rs []Record) ([]Record, 
 }
 
 func add(ctx context.Context, tx pgx.Tx, head Head, rs []Record) error {
-	prev := head.Hash
 	place := rank(head.Stream)
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_records"}, recordColumns, pgx.CopyFromSlice(len(rs), func(i int) ([]any, error) {
-		r := &rs[i]
-		prev = link(prev, head.Life, r)
-		row := append(make([]any, 0, len(recordColumns)),
-			head.Life, int64(r.Seq), r.At, place, r.Version, r.Attempt, r.Fields, r.BodyHash[:], r.Detail, prev)
-		for _, s := range r.texts() {
-			row = append(row, *s)
-		}
-		return row, nil
-	}))
+	hash, err := copyRecords(ctx, tx, head, place, rs)
 	if err != nil {
 		return err
 	}
 	last := rs[len(rs)-1]
 	if _, err := tx.Exec(ctx, `UPDATE chain_heads SET life = $2, seq = $3, rows = rows + $4, at = $5, hash = $6 WHERE stream = $1`,
-		head.Stream, head.Life, int64(last.Seq), len(rs), last.At, prev); err != nil {
+		head.Stream, head.Life, int64(last.Seq), len(rs), last.At, hash); err != nil {
 		return err
 	}
 	if err := addConflicts(ctx, tx, head.Life, place, rs); err != nil {
@@ -132,7 +122,7 @@ func add(ctx context.Context, tx pgx.Tx, head Head, rs []Record) error {
 	if err := addAnswers(ctx, tx, rs); err != nil {
 		return err
 	}
-	return addDead(ctx, tx, rs)
+	return addDead(ctx, tx, head.Stream, rs)
 }
 
 func addConflicts(ctx context.Context, tx pgx.Tx, life int, place int16, rs []Record) error {
@@ -170,11 +160,23 @@ func (r *Record) clean() {
 		}
 	}
 	if r.Detail != nil {
-		r.Detail = bytes.ToValidUTF8(r.Detail, []byte("�"))
-		if !json.Valid(r.Detail) {
+		if !utf8.Valid(r.Detail) {
+			r.Detail = bytes.ToValidUTF8(r.Detail, []byte("�"))
+		}
+		if !valid(r.Detail) {
 			r.Detail = nil
 		}
 	}
+}
+
+// valid is json.Valid, for a fraction of its price where nothing can nest
+// deeper than that, or Postgres, allows.
+func valid(detail []byte) bool {
+	const deepest = 10_000
+	if bytes.Count(detail, []byte("["))+bytes.Count(detail, []byte("{")) > deepest {
+		return json.Valid(detail)
+	}
+	return gjson.ValidBytes(detail)
 }
 
 // longest bounds a text column: an index cannot hold more than 2.7 kB. What is
@@ -187,6 +189,9 @@ func text(s string) string {
 	}
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "")
+	}
+	if utf8.ValidString(s) {
+		return s
 	}
 	return strings.ToValidUTF8(s, "")
 }

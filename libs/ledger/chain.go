@@ -11,44 +11,52 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// link is the hash of a record at its place in the chain: SHA-256 over the
-// hash before it and every column, each with its length in front, so that no
-// two different rows have the same bytes. A column added later stays out of it
-// and must repeat what is in Detail.
-func link(prev []byte, life int, r *Record) []byte {
-	h := sha256.New()
-	var buf [8]byte
-	number := func(n int64) {
-		binary.BigEndian.PutUint64(buf[:], uint64(n))
-		h.Write(buf[:])
-	}
-	text := func(b []byte) { number(int64(len(b))); h.Write(b) }
-	text([]byte("muster-audit-1"))
-	text(prev)
-	number(int64(life))
-	number(int64(r.Seq))
-	number(r.At.UnixMicro())
-	number(r.Version)
-	number(int64(r.Attempt))
-	for _, s := range r.texts() {
-		text([]byte(*s))
-	}
-	number(int64(len(r.Fields)))
-	for _, f := range r.Fields {
-		text([]byte(f))
-	}
-	text(r.BodyHash[:])
-	if r.Detail == nil {
-		number(-1)
-	} else {
-		text(r.Detail)
-	}
-	return h.Sum(nil)
+// chain computes the hashes of rows, one after the other.
+type chain struct {
+	hash []byte // of the last row, 32 bytes; empty before the first
+	sum  [sha256.Size]byte
+	buf  []byte // what is hashed, used again for the next row
 }
 
+// link goes on to the next row and gives its hash: SHA-256 over the hash before
+// it and every column, each with its length in front, so that no two different
+// rows have the same bytes. A column added later stays out of it and must
+// repeat what is in Detail. The hash is overwritten by the next call.
+func (c *chain) link(life int, r *Record) []byte {
+	b := sized(c.buf[:0], "muster-audit-1")
+	b = sized(b, c.hash)
+	b = number(b, int64(life))
+	b = number(b, int64(r.Seq))
+	b = number(b, r.At.UnixMicro())
+	b = number(b, r.Version)
+	b = number(b, int64(r.Attempt))
+	for _, s := range r.texts() {
+		b = sized(b, *s)
+	}
+	b = number(b, int64(len(r.Fields)))
+	for _, f := range r.Fields {
+		b = sized(b, f)
+	}
+	b = sized(b, r.BodyHash[:])
+	if r.Detail == nil {
+		b = number(b, -1)
+	} else {
+		b = sized(b, r.Detail)
+	}
+	c.buf, c.sum = b, sha256.Sum256(b)
+	c.hash = c.sum[:]
+	return c.hash
+}
+
+// number appends 8 bytes, big-endian.
+func number(b []byte, n int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }
+
+// sized appends a text or bytes with their length in 8 bytes in front.
+func sized[T string | []byte](b []byte, s T) []byte { return append(number(b, int64(len(s))), s...) }
+
 // texts are the text columns in the order of textColumns.
-func (r *Record) texts() []*string {
-	return []*string{
+func (r *Record) texts() [23]*string {
+	return [...]*string{
 		&r.Stream, &r.Kind, &r.ID, &r.Type, &r.Subject, &r.Event, &r.Change, &r.Employee, &r.Source, &r.Target,
 		&r.Integration, &r.KeyToken, &r.Outcome, &r.Class, &r.Reason, &r.Path, &r.Rule, &r.TraceID, &r.Config,
 		&r.Purpose, &r.LegalBasis, &r.Processor, &r.Actor,
@@ -113,7 +121,7 @@ func verify(ctx context.Context, tx pgx.Tx, head Head) (n int64, err error) {
 		return 0, fmt.Errorf("verify the chain of %s: %w", head.Stream, err)
 	}
 	defer q.Close()
-	var prev []byte
+	var links chain
 	for q.Next() {
 		var r Record
 		var life int
@@ -130,16 +138,15 @@ func verify(ctx context.Context, tx pgx.Tx, head Head) (n int64, err error) {
 		if detail != nil {
 			r.Detail = []byte(*detail)
 		}
-		if len(body) != len(r.BodyHash) || !bytes.Equal(link(prev, life, &r), hash) {
+		if len(body) != len(r.BodyHash) || !bytes.Equal(links.link(life, &r), hash) {
 			return n, &Broken{head.Stream, life, r.Seq, "this row was changed or moved, or the one before it removed"}
 		}
-		prev = hash
 		n++
 	}
 	if err := q.Err(); err != nil {
 		return n, fmt.Errorf("verify the chain of %s: %w", head.Stream, err)
 	}
-	if n != head.Rows || !bytes.Equal(prev, head.Hash) && n > 0 {
+	if n != head.Rows || !bytes.Equal(links.hash, head.Hash) && n > 0 {
 		return n, &Broken{Stream: head.Stream, Life: head.Life, Why: fmt.Sprintf("%d rows are there, the head counts %d", n, head.Rows)}
 	}
 	return n, nil

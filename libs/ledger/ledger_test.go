@@ -25,7 +25,7 @@ import (
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // open gives a ledger with its tables, and a plain connection beside it.
-func open(t *testing.T) (*ledger.Ledger, *pgx.Conn) {
+func open(t testing.TB) (*ledger.Ledger, *pgx.Conn) {
 	t.Helper()
 	dsn := testkit.PostgresWith(t, "ledger", func(ctx context.Context, dsn string) error {
 		l, err := ledger.Open(ctx, dsn)

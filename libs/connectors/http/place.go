@@ -77,8 +77,8 @@ func jsonPath(s string) (string, error) {
 }
 
 // find gives the value as text, and whether there is one: null, objects and
-// lists are none.
-func (p place) find(h http.Header, message, record gjson.Result) (string, bool) {
+// lists are none. message and record are JSON.
+func (p place) find(h http.Header, message, record []byte) (string, bool) {
 	switch {
 	case p.unset:
 		return "", false
@@ -90,7 +90,7 @@ func (p place) find(h http.Header, message, record gjson.Result) (string, bool) 
 	case p.message:
 		record = message
 	}
-	v := record.Get(p.path)
+	v := gjson.GetBytes(record, p.path)
 	switch v.Type {
 	case gjson.String:
 		return v.Str, true
@@ -101,7 +101,7 @@ func (p place) find(h http.Header, message, record gjson.Result) (string, bool) 
 }
 
 // need is find for a value that must be there and be readable text.
-func (p place) need(h http.Header, message, record gjson.Result) (string, error) {
+func (p place) need(h http.Header, message, record []byte) (string, error) {
 	v, ok := p.find(h, message, record)
 	if !ok || v == "" {
 		return "", &fault.Error{Class: fault.Record, Reason: "missing", Path: p.where(), Rule: p.setting}

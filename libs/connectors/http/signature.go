@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
@@ -27,8 +28,22 @@ type signature struct {
 	over     []piece
 	format   []piece
 	hash     func() hash.Hash
-	keys     [][]byte // more than one while a key is being replaced
+	keys     []*signingKey // more than one while a key is being replaced
 	maxAge   time.Duration
+}
+
+// signingKey computes with one key. What HMAC derives from a key takes as long
+// as a body of a hundred bytes, so it is kept.
+type signingKey struct{ macs sync.Pool }
+
+func newSigningKey(hash func() hash.Hash, key []byte) *signingKey {
+	return &signingKey{sync.Pool{New: func() any { return &mac{hash: hmac.New(hash, key)} }}}
+}
+
+// mac is an HMAC with room for its sum.
+type mac struct {
+	hash hash.Hash
+	sum  [sha512.Size]byte
 }
 
 // piece of a template: a literal or a placeholder's name.
@@ -89,7 +104,7 @@ func newSignature(a connector.Account, key string) (*signature, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.keys = append(s.keys, k)
+		s.keys = append(s.keys, newSigningKey(s.hash, k))
 	}
 	return s, s.check()
 }
@@ -153,9 +168,7 @@ func (s *signature) verify(h http.Header, body []byte, now time.Time) string {
 		if has(s.format, "ts") {
 			ts = inside
 		}
-		if !slices.ContainsFunc(s.keys, func(key []byte) bool {
-			return hmac.Equal(sum, s.sum(key, body, ts, h.Get(s.idHeader)))
-		}) {
+		if !slices.ContainsFunc(s.keys, func(key *signingKey) bool { return s.signed(sum, key, body, ts, h.Get(s.idHeader)) }) {
 			continue
 		}
 		if s.maxAge > 0 {
@@ -169,21 +182,25 @@ func (s *signature) verify(h http.Header, body []byte, now time.Time) string {
 	return "signature"
 }
 
-func (s *signature) sum(key, body []byte, ts, id string) []byte {
-	m := hmac.New(s.hash, key)
+// signed tells whether a sum is that of a call.
+func (s *signature) signed(sum []byte, key *signingKey, body []byte, ts, id string) bool {
+	m := key.macs.Get().(*mac)
+	defer key.macs.Put(m)
+	h := m.hash
+	h.Reset()
 	for _, p := range s.over {
 		switch {
 		case !p.name:
-			m.Write([]byte(p.text))
+			h.Write([]byte(p.text))
 		case p.text == "body":
-			m.Write(body)
+			h.Write(body)
 		case p.text == "ts":
-			m.Write([]byte(ts))
+			h.Write([]byte(ts))
 		case p.text == "id":
-			m.Write([]byte(id))
+			h.Write([]byte(id))
 		}
 	}
-	return m.Sum(nil)
+	return hmac.Equal(sum, h.Sum(m.sum[:0]))
 }
 
 // read takes the header's value apart by the format.

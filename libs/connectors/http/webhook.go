@@ -1,10 +1,10 @@
 package httpconn
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -98,35 +98,38 @@ func (w *webhook) Open(_ context.Context, r connector.Request) ([]connector.Reco
 	if !gjson.ValidBytes(r.Body) {
 		return nil, answer, fault.New(fault.Record, "json", "the message is not JSON")
 	}
-	message := gjson.ParseBytes(r.Body)
-	found := message
-	if w.records != "" {
-		found = message.Get(w.records)
-	}
-	if !found.IsArray() {
-		rec, err := w.record(r, message, found)
-		if err != nil {
-			return nil, answer, err
+	message := bytes.TrimLeft(r.Body, " \t\r\n")
+	whole := message
+	if w.records != "" || message[0] == '[' {
+		found := gjson.ParseBytes(message)
+		if w.records != "" {
+			found = found.Get(w.records)
 		}
-		return []connector.Record{rec}, answer, nil
+		if found.IsArray() {
+			records, err := w.list(r, message, found)
+			return records, answer, err
+		}
+		whole = []byte(found.Raw)
 	}
-	var (
-		out  []connector.Record
-		fail error
-	)
+	rec, err := w.record(r, message, whole)
+	if err != nil {
+		return nil, answer, err
+	}
+	return []connector.Record{rec}, answer, nil
+}
+
+// list gives all records of a list, or none if one cannot be read.
+func (w *webhook) list(r connector.Request, message []byte, found gjson.Result) (out []connector.Record, err error) {
 	found.ForEach(func(_, v gjson.Result) bool {
-		rec, err := w.record(r, message, v)
-		if err != nil {
-			fail = err
+		var rec connector.Record
+		if rec, err = w.record(r, message, []byte(v.Raw)); err != nil {
+			out = nil
 			return false
 		}
 		out = append(out, rec)
 		return true
 	})
-	if fail != nil {
-		return nil, answer, fail
-	}
-	return out, answer, nil
+	return out, err
 }
 
 func (w *webhook) verify(r connector.Request) string {
@@ -141,11 +144,13 @@ func (w *webhook) verify(r connector.Request) string {
 	return ""
 }
 
-func (w *webhook) record(r connector.Request, message, v gjson.Result) (connector.Record, error) {
-	if !v.IsObject() {
+// record is what stands in v, which may be a part of the call's body and is not
+// copied.
+func (w *webhook) record(r connector.Request, message, v []byte) (connector.Record, error) {
+	if !bytes.HasPrefix(v, []byte("{")) {
 		return connector.Record{}, &fault.Error{Class: fault.Record, Reason: "shape", Path: w.records, Rule: "records"}
 	}
-	rec := connector.Record{Kind: connector.KindRecord, Partial: w.partial, Body: json.RawMessage(v.Raw)}
+	rec := connector.Record{Kind: connector.KindRecord, Partial: w.partial, Body: v}
 	var err error
 	if rec.Key, err = w.key.need(r.Header, message, v); err != nil {
 		return rec, err
@@ -173,7 +178,7 @@ func (w *webhook) record(r connector.Request, message, v gjson.Result) (connecto
 	return rec, nil
 }
 
-func (w *webhook) readVersion(r connector.Request, message, v gjson.Result) (connector.Version, error) {
+func (w *webhook) readVersion(r connector.Request, message, v []byte) (connector.Version, error) {
 	s, err := w.version.need(r.Header, message, v)
 	if err != nil {
 		return connector.Version{}, err

@@ -320,6 +320,22 @@ func TestRepeatsHaveOneID(t *testing.T) {
 	}
 }
 
+// Where the whole call is the record its bytes are kept as they came, but for
+// what stands before it; the id that stands for them follows from that.
+func TestAWholeCallIsKeptAsItCame(t *testing.T) {
+	w := source(t, "key", map[string]any{"signature.header": "X-Sig", "key": "id"})
+	sent := []byte("\r\n\t {\"id\": 7 ,\"name\":\"Zofia\"} \n")
+	records, _, err := w.Open(t.Context(), connector.Request{Header: headers("X-Sig", hexSum("key", string(sent))), Body: sent, Now: now})
+	if err != nil || len(records) != 1 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	kept := sent[4:]
+	sum := sha256.Sum256(kept)
+	if r := records[0]; r.Key != "7" || !bytes.Equal(r.Body, kept) || r.ID != hex.EncodeToString(sum[:16]) {
+		t.Errorf("key %s, id %s, body %q", r.Key, r.ID, r.Body)
+	}
+}
+
 func TestSettingsThatProveNothingAreRefused(t *testing.T) {
 	for _, settings := range []map[string]any{
 		{},

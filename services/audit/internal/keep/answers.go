@@ -11,13 +11,16 @@ import (
 	"github.com/muster-hr/muster/libs/seal"
 )
 
+// answered tells whether a record is a response that can be opened. A message
+// that cannot be read has no type.
+func (k *Keeper) answered(r *ledger.Record) bool {
+	return k.o.Codec != nil && r.Type == event.SurveyResponseReceivedV1
+}
+
 // answers puts what a response says beside its record. One whose keys were
 // erased, or that is not ours, is a record like any other; an error means that
 // the keys could not be asked for.
 func (k *Keeper) answers(ctx context.Context, in bus.In, r *ledger.Record) error {
-	if k.o.Codec == nil || r.Type != event.SurveyResponseReceivedV1 { // a message that cannot be read has no type
-		return nil
-	}
 	a, response, err := k.o.Codec.OpenAnswered(ctx, r.KeyToken, in.Event)
 	switch {
 	case err == nil:

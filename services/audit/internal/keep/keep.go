@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -131,6 +132,7 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 	}
 	defer feed.Close()
 	within := k.o.Within
+	var rows []ledger.Record // used again: a row takes as much room as a head
 	for {
 		ins, err := feed.NextBatch(ctx, k.o.Batch, within)
 		if errors.Is(err, bus.ErrReset) {
@@ -139,9 +141,11 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 		if err != nil {
 			return err
 		}
-		if err := k.keep(ctx, feed, stream, ins); err != nil {
+		rows = slices.Grow(rows[:0], len(ins))[:len(ins)]
+		if err := k.keep(ctx, feed, stream, ins, rows); err != nil {
 			return err
 		}
+		clear(rows) // lets go of the messages
 		// Under load fewer and larger transactions leave the disk to the streams.
 		within = k.o.Within
 		if len(ins) >= loaded {
@@ -150,12 +154,14 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 	}
 }
 
-// keep writes a batch and acknowledges it.
-func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []bus.In) error {
-	rows := make([]ledger.Record, len(ins))
-	for i, in := range ins {
-		rows[i] = Row(in)
-		if err := k.persist(ctx, "open a response", func() error { return k.answers(ctx, in, &rows[i]) }); err != nil {
+// keep writes a batch and acknowledges it. rows is room for its rows.
+func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []bus.In, rows []ledger.Record) error {
+	for i := range ins {
+		rows[i] = Row(ins[i])
+		if !k.answered(&rows[i]) {
+			continue
+		}
+		if err := k.persist(ctx, "open a response", func() error { return k.answers(ctx, ins[i], &rows[i]) }); err != nil {
 			return err
 		}
 	}

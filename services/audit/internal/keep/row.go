@@ -20,21 +20,26 @@ import (
 // left empty, the rest is taken: a newer service may know more than we do, and
 // the head is kept whole beside.
 type head struct {
-	text            map[string]string // members that are text, by name
-	version         int64             // 0 if it is the {scale, value} of a source
-	fields, changed []string
-	attempt         int
-	conflicts       []ledger.Conflict
+	source, employee, target, event, typ, integration string
+	outcome, status, class, reason, path, rule, stage string
+	purpose, legalBasis, processor, config, actor     string
+	version                                           int64 // 0 if it is the {scale, value} of a source
+	fields, changed                                   []string
+	attempt                                           int
+	conflicts                                         []ledger.Conflict
 }
 
 // read goes through a head once. There are six for every record, so it does
 // without a general decoder. The head must be valid JSON.
-func read(raw []byte) head {
-	h := head{text: make(map[string]string, 24)}
+func read(raw []byte) (h head) {
 	gjson.ParseBytes(raw).ForEach(func(name, v gjson.Result) bool {
-		switch key := name.String(); key {
+		key := name.Str
+		switch key {
 		case "version":
-			if n, err := strconv.ParseInt(v.Raw, 10, 64); err == nil && v.Type == gjson.Number {
+			if v.Type != gjson.Number {
+				break
+			}
+			if n, err := strconv.ParseInt(v.Raw, 10, 64); err == nil {
 				h.version = n
 			}
 		case "attempt", "attempts":
@@ -46,10 +51,10 @@ func read(raw []byte) head {
 		case "changed":
 			h.changed = texts(v)
 		case "conflicts":
-			_ = json.Unmarshal([]byte(v.Raw), &h.conflicts) // takes what fits
+			h.conflicts = conflicts(v)
 		default:
-			if v.Type == gjson.String {
-				h.text[key] = v.String()
+			if s := h.text(key); s != nil && v.Type == gjson.String {
+				*s = v.Str
 			}
 		}
 		return true
@@ -57,11 +62,57 @@ func read(raw []byte) head {
 	return h
 }
 
+// text is where a member that is text belongs, nil if nobody asks for it.
+func (h *head) text(name string) *string {
+	switch name {
+	case "source":
+		return &h.source
+	case "employee":
+		return &h.employee
+	case "target":
+		return &h.target
+	case "event":
+		return &h.event
+	case "type":
+		return &h.typ
+	case "integration":
+		return &h.integration
+	case "outcome":
+		return &h.outcome
+	case "status":
+		return &h.status
+	case "class":
+		return &h.class
+	case "reason":
+		return &h.reason
+	case "path":
+		return &h.path
+	case "rule":
+		return &h.rule
+	case "stage":
+		return &h.stage
+	case "purpose":
+		return &h.purpose
+	case "legal_basis":
+		return &h.legalBasis
+	case "processor":
+		return &h.processor
+	case "config":
+		return &h.config
+	case "actor":
+		return &h.actor
+	}
+	return nil
+}
+
 func texts(v gjson.Result) (out []string) {
 	if v.IsArray() {
 		v.ForEach(func(_, e gjson.Result) bool {
 			if e.Type == gjson.String {
-				out = append(out, e.String())
+				if out == nil {
+					out = make([]string, 0, 1+strings.Count(v.Raw, ","))
+				}
+				out = append(out, e.Str)
 			}
 			return true
 		})
@@ -69,8 +120,15 @@ func texts(v gjson.Result) (out []string) {
 	return out
 }
 
+// conflicts takes what fits.
+func conflicts(v gjson.Result) (out []ledger.Conflict) {
+	_ = json.Unmarshal([]byte(v.Raw), &out)
+	return out
+}
+
 // Row is the record of a message. It never fails: a message that cannot be
 // read is evidence too, and one that could stop the audit would stop it for all.
+// Its Detail is a part of the message's data, not a copy.
 func Row(in bus.In) ledger.Record {
 	data := in.Data
 	if in.Err == nil {
@@ -88,23 +146,23 @@ func Row(in bus.In) ledger.Record {
 	fromSubject(&r)
 	var h head
 	raw, err := seal.Head(data)
-	if err == nil && len(bytes.TrimSpace(raw)) > 0 && bytes.TrimSpace(raw)[0] == '{' && gjson.ValidBytes(raw) {
+	if err == nil && bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) && gjson.ValidBytes(raw) {
 		h = read(raw)
-		r.Detail = bytes.Clone(raw)
+		r.Detail = raw
 	} // else in the clear, for a team: its values are none of ours
-	fill(&r, h)
+	fill(&r, &h)
 	return r
 }
 
-func fill(r *ledger.Record, h head) {
-	set(&r.Source, h.text["source"])
-	set(&r.Employee, h.text["employee"])
-	set(&r.Target, h.text["target"])
-	set(&r.Event, h.text["event"])
-	r.Integration, r.Fields, r.Outcome, r.Class, r.Reason = h.text["integration"], h.fields, h.text["outcome"], h.text["class"], h.text["reason"]
-	r.Path, r.Rule, r.Attempt, r.Stage = h.text["path"], h.text["rule"], h.attempt, h.text["stage"]
-	r.Purpose, r.LegalBasis, r.Processor = h.text["purpose"], h.text["legal_basis"], h.text["processor"]
-	r.Config, r.Actor, r.Version = h.text["config"], h.text["actor"], h.version
+func fill(r *ledger.Record, h *head) {
+	set(&r.Source, h.source)
+	set(&r.Employee, h.employee)
+	set(&r.Target, h.target)
+	set(&r.Event, h.event)
+	r.Integration, r.Fields, r.Outcome, r.Class, r.Reason = h.integration, h.fields, h.outcome, h.class, h.reason
+	r.Path, r.Rule, r.Attempt, r.Stage = h.path, h.rule, h.attempt, h.stage
+	r.Purpose, r.LegalBasis, r.Processor = h.purpose, h.legalBasis, h.processor
+	r.Config, r.Actor, r.Version = h.config, h.actor, h.version
 
 	switch {
 	case strings.HasPrefix(r.Type, "hr.employee."):
@@ -116,13 +174,13 @@ func fill(r *ledger.Record, h head) {
 			r.Kind = ledger.KindOther
 		}
 		r.Event = r.ID // what deliveries are about; the record that caused it stays in the head
-		r.Fields, r.Outcome = h.changed, h.text["status"]
+		r.Fields, r.Outcome = h.changed, h.status
 	case r.Type == event.RecordStatedV1:
-		r.Kind, r.Outcome, r.Conflicts = ledger.KindRecord, h.text["status"], h.conflicts
+		r.Kind, r.Outcome, r.Conflicts = ledger.KindRecord, h.status, h.conflicts
 	case r.Type == event.SurveyResponseReceivedV1:
-		r.Kind, r.Outcome = ledger.KindRecord, h.text["status"]
+		r.Kind, r.Outcome = ledger.KindRecord, h.status
 	case r.Type == event.DeliveryIntendedV1 || r.Type == event.DeliveryCompletedV1:
-		r.Kind, r.Change = ledger.KindDelivery, h.text["type"]
+		r.Kind, r.Change = ledger.KindDelivery, h.typ
 		if r.Outcome == "held" {
 			r.Kind = ledger.KindHeld
 		}
@@ -176,9 +234,10 @@ func fromSubject(r *ledger.Record) {
 // traceID is the second field of a W3C traceparent (Trace Context level 1,
 // section 3.2.2), "" if it is not 32 lower-case hex digits or all zero.
 func traceID(traceparent string) string {
-	parts := strings.Split(traceparent, "-")
-	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" || strings.Trim(parts[1], "0") == "" {
+	_, rest, _ := strings.Cut(traceparent, "-")
+	id, rest, _ := strings.Cut(rest, "-")
+	if !strings.Contains(rest, "-") || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" || strings.Trim(id, "0") == "" {
 		return ""
 	}
-	return parts[1]
+	return id
 }

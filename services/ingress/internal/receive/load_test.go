@@ -15,7 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"go.opentelemetry.io/otel/trace/noop"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/clock"
@@ -125,9 +125,10 @@ func BenchmarkWebhook(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			tracer := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.01)))).Tracer("")
 			r := New(Deps{
 				Bus: conn, Codec: record.Codec{Sealer: sealer, Company: "w1"}, Company: "w1", Clock: clock.System{},
-				Log: slog.New(slog.DiscardHandler), Tracer: noop.NewTracerProvider().Tracer(""), Count: func(string, string) {},
+				Log: slog.New(slog.DiscardHandler), Tracer: tracer, Count: func(string, string) {},
 			})
 			r.Add("hr", hook, false)
 			var n atomic.Int64

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -51,7 +52,6 @@ type Deps struct {
 // Receiver is the HTTP handler of POST /webhooks/{source}.
 type Receiver struct {
 	Deps
-	mux     *http.ServeMux
 	hooks   map[string]hook
 	refused *refusals
 	copy    string // tells this process's counts from those of another
@@ -64,9 +64,7 @@ type hook struct {
 
 // New makes a receiver without sources.
 func New(d Deps) *Receiver {
-	r := &Receiver{Deps: d, mux: http.NewServeMux(), hooks: map[string]hook{}, refused: newRefusals(), copy: rand.Text()}
-	r.mux.HandleFunc("/webhooks/{source}", r.webhook)
-	return r
+	return &Receiver{Deps: d, hooks: map[string]hook{}, refused: newRefusals(), copy: rand.Text()}
 }
 
 // Add opens the door for a source. Not after serving began.
@@ -74,14 +72,15 @@ func (r *Receiver) Add(source string, w connector.Webhook, paused bool) {
 	r.hooks[source] = hook{w, paused}
 }
 
-// ServeHTTP answers a call.
-func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.ServeHTTP(w, req) }
-
-// webhook is the way of one call. Before verification only its size and form
+// ServeHTTP is the way of one call. Before verification only its size and form
 // are judged; after it nothing but success or "later" is answered, because
 // several vendors never send again after a 4xx.
-func (r *Receiver) webhook(w http.ResponseWriter, req *http.Request) {
-	source := req.PathValue("source")
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	source, ours := strings.CutPrefix(req.URL.Path, "/webhooks/")
+	if !ours || source == "" || strings.Contains(source, "/") {
+		http.NotFound(w, req)
+		return
+	}
 	hook, ok := r.hooks[source]
 	if !ok {
 		r.Count("-", "404")
@@ -120,12 +119,19 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	if err != nil {
 		r.Log.WarnContext(ctx, "a webhook could not be stored", "source", source, "reason", fault.Reason(err), "err", err)
 		span.SetStatus(codes.Error, fault.Reason(err))
-		span.SetAttributes(semconv.HTTPResponseStatusCode(http.StatusServiceUnavailable))
+		answered(span, http.StatusServiceUnavailable)
 		return retryLater(w, "unavailable", 5*time.Second)
 	}
 	status := accepted(w, response, ids)
-	span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	answered(span, status)
 	return status
+}
+
+// answered notes what the vendor was told; a span that nobody records costs nothing.
+func answered(span trace.Span, status int) {
+	if span.IsRecording() {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	}
 }
 
 // readBody reads a call's body whole, at once where its length is announced.
@@ -142,16 +148,19 @@ func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 // root begins the trace of a call: it is a new one, after verification; a
 // traceparent that the vendor sent is linked, never adopted.
 func (r *Receiver) root(ctx context.Context, req *http.Request, source string) (context.Context, trace.Span) {
-	opts := []trace.SpanStartOption{
-		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(req.Method), semconv.HTTPRoute("/webhooks/{source}"), attribute.String("muster.source", source)),
+	ctx, span := r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", newRoot...) //nolint:spancheck // call ends it
+	if !span.IsRecording() {
+		return ctx, span // nobody reads what would stand in it
 	}
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(req.Method), semconv.HTTPRoute("/webhooks/{source}"), attribute.String("muster.source", source))
 	theirs := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(req.Header)))
 	if theirs.IsValid() {
-		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: theirs}))
+		span.AddLink(trace.Link{SpanContext: theirs})
 	}
-	return r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", opts...) //nolint:spancheck // call ends it
+	return ctx, span
 }
+
+var newRoot = []trace.SpanStartOption{trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer)}
 
 // store makes everything in a call durable and gives the ids of what was
 // stored. unreadable is the connector's complaint about an authentic call.
