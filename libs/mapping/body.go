@@ -20,7 +20,7 @@ func (m *Mapping) Body(e employee.Tree, in Input, now time.Time) (map[string]any
 		e = employee.Tree{}
 	}
 	s.employee, s.in = e, &in
-	out := map[string]any{}
+	out := make(map[string]any, m.top)
 	gaps := false
 	for _, f := range m.rules {
 		v, st, err := f.get(s)

@@ -95,11 +95,12 @@ func fit(f employee.Field, v any) (any, string) {
 	case employee.Any:
 		return fitAny(f, v)
 	}
-	s, ok := v.(string)
+	t, ok := v.(string)
 	if !ok {
 		return wrong()
 	}
-	if s = clean(s); s == "" {
+	s := clean(t)
+	if s == "" {
 		return nil, ""
 	}
 	switch f.Kind {
@@ -117,8 +118,11 @@ func fit(f employee.Field, v any) (any, string) {
 	case employee.Enum:
 		ok = slices.Contains(f.Enum, s)
 	}
-	if !ok {
+	switch {
+	case !ok:
 		return wrong()
+	case s == t:
+		return v, ""
 	}
 	return s, ""
 }

@@ -45,6 +45,7 @@ type Mapping struct {
 	direction Direction
 	source    string
 	rules     []*field
+	top       int    // members at the top of what the rules write
 	effective *field // day from which the record holds; nil if the file says none
 	custom    employee.CustomClasses
 }

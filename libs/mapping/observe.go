@@ -1,10 +1,6 @@
 package mapping
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
@@ -12,14 +8,11 @@ import (
 	"github.com/muster-hr/muster/libs/fault"
 )
 
-// maxDepth of a record's JSON; real ones have less than 15.
-const maxDepth = 200
-
 // Observe maps a record. now gives today in its own zone, for rows in force and
 // for expressions. What does not fit is a *fault.Error of class Record with the
 // place in the record (Path) and the field and operator (Rule).
 func (m *Mapping) Observe(rec connector.Record, now time.Time) (Observation, error) {
-	o := Observation{Source: m.source, Key: rec.Key, Version: rec.Version, Fields: employee.Tree{}}
+	o := Observation{Source: m.source, Key: rec.Key, Version: rec.Version, Fields: make(employee.Tree, m.top)}
 	body, err := decode(rec.Body)
 	if err != nil {
 		f := fault.New(fault.Record, "mapping", "the record is not JSON")
@@ -49,44 +42,6 @@ func (m *Mapping) Observe(rec connector.Record, now time.Time) (Observation, err
 		o.Effective, _ = v.(string)
 	}
 	return o, nil
-}
-
-// decode keeps numbers as they were written. No body is an empty record.
-func decode(body []byte) (any, error) {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return map[string]any{}, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the record")
-	}
-	if deeper(v, maxDepth) {
-		return nil, errors.New("nested too deeply")
-	}
-	return v, nil
-}
-
-func deeper(v any, than int) bool {
-	switch t := v.(type) {
-	case map[string]any:
-		for _, x := range t {
-			if than == 0 || deeper(x, than-1) {
-				return true
-			}
-		}
-	case []any:
-		for _, x := range t {
-			if than == 0 || deeper(x, than-1) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // onePrimary refuses two primary positions: which one counts is not ours to

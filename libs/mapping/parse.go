@@ -31,6 +31,11 @@ func Parse(file string, src []byte, o Options) (*Mapping, []Problem) {
 	if len(c.list) > 0 {
 		return nil, c.sorted()
 	}
+	top := map[string]bool{}
+	for _, f := range c.m.rules {
+		top[f.put[0].name] = true
+	}
+	c.m.top = len(top)
 	return c.m, nil
 }
 

@@ -119,11 +119,14 @@ func emptied(v any, empty []string) any {
 	if len(empty) > 0 && slices.Contains(empty, t) {
 		return nil
 	}
-	t = clean(t)
-	if t == "" || len(empty) > 0 && slices.Contains(empty, t) {
+	plain := clean(t)
+	switch {
+	case plain == "" || len(empty) > 0 && slices.Contains(empty, plain):
 		return nil
+	case plain == t:
+		return v
 	}
-	return t
+	return plain
 }
 
 // over does the step, for a list on each of its elements.

@@ -61,12 +61,15 @@ func (p *Pipeline) lay(before *employee.State, w *work) change {
 // accounts that are also targets have it. It is the record's own copy: merge
 // forgets what the source has contradicted, and the statement keeps the rest.
 func (w *work) sent() map[string]string {
-	if w.wrote == nil {
-		w.wrote = map[string]string{}
-		maps.Copy(w.wrote, w.old.Sent)
-		if w.linked != nil {
-			maps.Copy(w.wrote, w.linked.Sent)
+	if w.wrote != nil {
+		return w.wrote
+	}
+	w.wrote = maps.Clone(w.old.Sent)
+	if w.linked != nil && len(w.linked.Sent) > 0 {
+		if w.wrote == nil {
+			w.wrote = map[string]string{}
 		}
+		maps.Copy(w.wrote, w.linked.Sent)
 	}
 	return w.wrote
 }
@@ -103,9 +106,9 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 	if err := p.stateInto(ctx, item, w, st, record.StatusApplied, id, c); err != nil {
 		return err
 	}
-	for _, name := range item.matches {
-		p.ix.matches[name] = match{id}
-		item.known = append(item.known, tokenMatch+name)
+	for _, k := range item.matches {
+		p.ix.reserve(k.Kind, k.Token, id)
+		item.known = append(item.known, tokenMatch+k.name())
 	}
 	p.stand(after)
 	p.Metrics.Change(typ)
@@ -116,7 +119,7 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 // stageEmployee puts an employee's next state into an item, as its first
 // message.
 func (p *Pipeline) stageEmployee(ctx context.Context, item *item, typ string, after *employee.State) {
-	item.people = append(item.people, staged{ctx: ctx, rev: p.ix.person(after.ID).rev})
+	item.people = append(item.people, staged{ctx: ctx, rev: &p.ix.person(after.ID).rev})
 	item.seal = append(item.seal, func() (err error) {
 		item.people[0].out, err = p.encodeState(ctx, after.ID, typ, after)
 		return err
@@ -155,21 +158,23 @@ func (p *Pipeline) state(ctx context.Context, w *work, st *statement, status, id
 func (p *Pipeline) stateInto(ctx context.Context, item *item, w *work, st *statement, status, id string, c change) error {
 	next := record.Statement{
 		Source: w.source, Employee: id, Status: status, Version: w.rec.Version, Event: w.id(), Word: w.rec.Event, Raw: w.in.Seq,
-		AcceptedAt: w.rec.AcceptedAt, StatedAt: p.Clock.Now(), Conflicts: c.conflicts, Seen: st.seen, Sent: w.sent(), Config: p.Company.Version,
+		AcceptedAt: w.rec.AcceptedAt, StatedAt: p.Clock.Now(), Conflicts: c.conflicts, Sent: w.sent(), Config: p.Company.Version,
 		Key: w.rec.Key, Whole: w.rec.Body,
 	}
+	seen := st.seen
 	if status == record.StatusWaiting {
 		next.StatedAt = p.waiting[w.key()].since // a restart counts link_wait from it
 	} else {
 		delete(p.waiting, w.key())
 	}
 	if w.rec.Version.Scale == "" && w.linked == nil {
-		next.Seen, next.Version = remember(st.seen, w.id()), st.version
+		seen, next.Version = remember(seen, short(w.id())), st.version
 	}
 	if s := next.Version.Scale; s != "" && s != connector.ScaleSequence && s == st.version.Scale && compare(next.Version, st.version) == 0 {
 		// What was said at the same instant is told apart by its id.
-		next.Seen = remember(next.Seen, st.event)
+		seen = remember(seen, st.event)
 	}
+	next.Seen = marked(seen)
 	if w.rec.Partial || w.linked != nil || w.rec.Deleted || w.waited {
 		layOver(&next, w)
 	}
@@ -179,13 +184,16 @@ func (p *Pipeline) stateInto(ctx context.Context, item *item, w *work, st *state
 	if id != "" && st.employee != id { // a new link
 		item.atomic, item.known = true, append(item.known, tokenSaid+w.key())
 	}
-	item.said = staged{ctx: ctx, rev: st.rev}
+	item.said = staged{ctx: ctx, rev: &st.rev}
 	item.seal = append(item.seal, func() error {
 		msg, err := p.Codec.State(ctx, w.token, next)
 		item.said.out = bus.Out{Subject: msg.Subject, Event: msg.Event}
 		return err
 	})
-	st.employee, st.status, st.version, st.raw, st.seen, st.event = id, status, next.Version, w.in.Seq, next.Seen, w.id()
+	if st.version != next.Version {
+		st.version = kept(next.Version)
+	}
+	st.employee, st.status, st.raw, st.seen, st.event = id, status, w.in.Seq, seen, short(w.id())
 	if id != "" {
 		p.ix.link(id, w.source, w.token)
 	}

@@ -34,7 +34,11 @@ func (p *Pipeline) busy(c *committer, w *work, id string) bool {
 // known tells whether a record says nothing about who is who: its statement is
 // linked. Only such a record may be overtaken, and only such a one overtakes.
 func (p *Pipeline) known(w *work) bool {
-	return w.linked == nil && !w.waited && w.sheet == nil && p.ix.statement(w.source, w.token).employee != ""
+	if w.linked != nil || w.waited || w.sheet != nil {
+		return false
+	}
+	st := p.ix.said(w.source, w.token)
+	return st != nil && st.employee != ""
 }
 
 // flush commits what is collected, if no commit is in flight, and begins the

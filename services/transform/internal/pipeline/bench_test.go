@@ -2,11 +2,16 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +23,9 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connectors"
+	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
+	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/topology"
 )
 
@@ -101,4 +109,64 @@ func BenchmarkPipeline(b *testing.B) {
 	b.ResetTimer()
 	run()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkIndex reads the messages of 100,000 employees, each with a statement
+// with a version, an e-mail and a number, and tells what the index keeps of one.
+func BenchmarkIndex(b *testing.B) {
+	const people = 100_000
+	b.ReportAllocs()
+	for b.Loop() {
+		before := live()
+		l := loader{ix: newIndex(), waiting: func(record.Statement, string) {}, texts: map[string]string{}}
+		for n := range people {
+			for _, in := range messagesOf(b, n) {
+				if err := l.read(in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		l.texts = nil
+		b.ReportMetric(float64(live()-before)/people, "B/person")
+		runtime.KeepAlive(l.ix)
+	}
+}
+
+// live is the heap after a collection, in bytes.
+func live() int64 {
+	runtime.GC()
+	runtime.GC() // what the first one only found to be free
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// messagesOf are the newest messages of PEOPLE about the n-th employee.
+func messagesOf(b *testing.B, n int) []bus.In {
+	token := func(what string) string {
+		sum := sha256.Sum256(fmt.Append(nil, what, n))
+		return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
+	}
+	id, key := token("employee"), token("key")
+	message := func(subject string, head any) bus.In {
+		h, err := json.Marshal(head)
+		if err != nil {
+			b.Fatal(err)
+		}
+		data := append(binary.AppendUvarint([]byte{1}, uint64(len(h))), h...)
+		return bus.In{Subject: subject, Seq: uint64(n + 1), Event: event.New(token("event"), "/muster/acme/transform", "x", data)}
+	}
+	at := time.Date(2026, 6, 15, 10, 0, n, 0, time.UTC)
+	return []bus.In{
+		message(topology.Said("bamboohr", key), record.Statement{
+			Source: "bamboohr", Employee: id, Status: record.StatusApplied, Event: token("record"), Raw: uint64(n), AcceptedAt: at, StatedAt: at,
+			Version: connector.Version{Scale: connector.ScaleTime, Value: at.Format(time.RFC3339Nano)}, Config: "c0ffee",
+		}),
+		message(topology.Employee(id), employee.Head{
+			ID: id, Version: 1, Status: employee.Active, Changed: []string{"name.given", "name.family"}, Source: "bamboohr", Event: token("record"),
+			AcceptedAt: at, Config: "c0ffee", Contains: map[string]uint64{"bamboohr." + key: uint64(n)},
+		}),
+		message(topology.Match(matchEmail, token("email")), reserved{Employee: id}),
+		message(topology.Match(matchNumber, token("number")), reserved{Employee: id}),
+	}
 }

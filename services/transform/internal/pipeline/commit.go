@@ -121,7 +121,7 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 	}
 	messages := 0
 	for _, i := range g.items {
-		messages += len(i.messages())
+		messages += i.size()
 	}
 	var together, plain []*item
 	for _, i := range g.items {
@@ -133,11 +133,11 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 	}
 	for len(together) > 0 {
 		n, size := 0, 0
-		for n < len(together) && size+len(together[n].messages()) <= batchLimit {
-			size += len(together[n].messages())
+		for n < len(together) && size+together[n].size() <= batchLimit {
+			size += together[n].size()
 			n++
 		}
-		if err := p.commitBatch(ctx, together[:n]); err != nil {
+		if err := p.commitBatch(ctx, together[:n], size); err != nil {
 			return err
 		}
 		together = together[n:]
@@ -145,17 +145,15 @@ func (p *Pipeline) commit(ctx context.Context, g *group) error {
 	return p.commitPlain(ctx, plain)
 }
 
-// commitBatch writes items all or nothing.
-func (p *Pipeline) commitBatch(ctx context.Context, items []*item) error {
-	var all []staged
+// commitBatch writes items, of size messages together, all or nothing.
+func (p *Pipeline) commitBatch(ctx context.Context, items []*item, size int) error {
+	all, outs := make([]*staged, 0, size), make([]bus.Out, 0, size)
 	for _, i := range items {
-		all = append(all, i.messages()...)
-	}
-	outs := make([]bus.Out, len(all))
-	for n, s := range all {
-		outs[n] = s.out
-		outs[n].Traceparent = telemetry.Traceparent(s.ctx)
-		outs[n].Expect = s.expect()
+		for s := range i.messages() {
+			out := s.out
+			out.Traceparent, out.Expect = telemetry.Traceparent(s.ctx), s.expect()
+			all, outs = append(all, s), append(outs, out)
+		}
 	}
 	if len(outs) == 1 {
 		seq, err := p.Bus.Publish(all[0].ctx, topology.People, outs[0])

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,18 +27,32 @@ type item struct {
 	employee  string
 	people    []staged
 	said      staged
-	matches   []string // match keys it reserves
-	known     []string // tokens by which a manager may be named and that somebody has from now on
+	matches   []matchKey // that it reserves
+	known     []string   // tokens by which a manager may be named and that somebody has from now on
 	seal      []func() error
 	atomic    bool // links, match keys and pointers come with it: all or nothing
 }
 
 // messages are all of an item, in the order of the commit.
-func (i *item) messages() []staged {
-	if i.statement == "" {
-		return i.people
+func (i *item) messages() iter.Seq[*staged] {
+	return func(yield func(*staged) bool) {
+		for n := range i.people {
+			if !yield(&i.people[n]) {
+				return
+			}
+		}
+		if i.statement != "" {
+			yield(&i.said)
+		}
 	}
-	return append(i.people[:len(i.people):len(i.people)], i.said)
+}
+
+// size is how many messages it has.
+func (i *item) size() int {
+	if i.statement == "" {
+		return len(i.people)
+	}
+	return len(i.people) + 1
 }
 
 // group is one commit: each subject at most once.
@@ -89,6 +104,7 @@ func (g *group) seal(i *item) {
 				return err
 			}
 		}
+		i.seal = nil // with it the record in the clear
 		return nil
 	})
 }

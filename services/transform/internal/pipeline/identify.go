@@ -22,6 +22,9 @@ type matchKey struct {
 	leaf  string
 }
 
+// name is the key as it stands in subjects.
+func (k matchKey) name() string { return k.Kind + "." + k.Token }
+
 // matchKeys are the match keys in a flat person, by leaf. With leaves named,
 // only those.
 func matchKeys(f employee.Flat, only []string, token func(kind, value string) string) []matchKey {
@@ -74,7 +77,7 @@ type rulebook struct {
 // Our id is believed only if such an employee exists and no other key of the
 // same source has it: a copied record must not take a person over.
 func (ix *index) identify(source, token, ours string, keys []matchKey, book rulebook, waited bool) verdict {
-	if st := ix.statements[source+"."+token]; st != nil && st.employee != "" {
+	if st := ix.said(source, token); st != nil && st.employee != "" {
 		return verdict{employee: st.employee, rule: "link"}
 	}
 	if p := ix.employees[ours]; ours != "" && p != nil && !ix.linkedElsewhere(ours, source, token) {
@@ -83,7 +86,7 @@ func (ix *index) identify(source, token, ours string, keys []matchKey, book rule
 	sure, unsure := "", ""
 	for _, k := range keys {
 		isSure, used := book.confidence[k.Kind]
-		owner := ix.matches[k.Kind+"."+k.Token].employee
+		owner := ix.owner(k.Kind, k.Token)
 		if !used || owner == "" || ix.linkedElsewhere(owner, source, token) {
 			continue
 		}
@@ -114,8 +117,12 @@ func (ix *index) linkedElsewhere(id, source, token string) bool {
 	if p == nil {
 		return false
 	}
-	other, ok := p.links[source]
-	return ok && other != token
+	for _, l := range p.links {
+		if l.of.name == source {
+			return l.token != macOf(token)
+		}
+	}
+	return false
 }
 
 func rulebooks(c *config.Company) map[string]rulebook {

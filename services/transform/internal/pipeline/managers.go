@@ -52,13 +52,15 @@ func (p *Pipeline) nameManagers(said employee.Flat) {
 // whom gives the employee behind a token, "" if nobody is known by it.
 func (ix *index) whom(token string) string {
 	if statement, ok := strings.CutPrefix(token, tokenSaid); ok {
-		if st := ix.statements[statement]; st != nil {
+		source, key, _ := strings.Cut(statement, ".")
+		if st := ix.said(source, key); st != nil {
 			return st.employee
 		}
 		return ""
 	}
-	key, _ := strings.CutPrefix(token, tokenMatch)
-	return ix.matches[key].employee
+	name, _ := strings.CutPrefix(token, tokenMatch)
+	kind, key, _ := strings.Cut(name, ".")
+	return ix.owner(kind, key)
 }
 
 // meet puts our ids in place of tokens, as far as they are known, and gives the
@@ -100,13 +102,16 @@ func awaits(f employee.Flat) (tokens []string) {
 
 // awaits notes for whom an employee waits from now on.
 func (ix *index) awaits(id string, tokens []string) {
-	p := ix.person(id)
-	for _, token := range p.awaits {
+	for _, token := range ix.awaiting[id] {
 		if delete(ix.awaited[token], id); len(ix.awaited[token]) == 0 {
 			delete(ix.awaited, token)
 		}
 	}
-	p.awaits = tokens
+	if len(tokens) == 0 {
+		delete(ix.awaiting, id)
+		return
+	}
+	ix.awaiting[id] = tokens
 	for _, token := range tokens {
 		if ix.awaited[token] == nil {
 			ix.awaited[token] = map[string]bool{}

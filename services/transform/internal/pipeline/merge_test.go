@@ -156,7 +156,7 @@ func TestOrder(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		has, now connector.Version
-		seen     []string
+		seen     []mark
 		want     arrival
 	}{
 		{"first", connector.Version{}, seq("1"), nil, newer},
@@ -168,11 +168,11 @@ func TestOrder(t *testing.T) {
 		{"earlier time", tm("2026-01-01T10:00:00Z"), tm("2026-01-01T09:59:59Z"), nil, late},
 		{"the same second may be another change", tm("2026-01-01T10:00:00Z"), tm("2026-01-01T10:00:00Z"), nil, newer},
 		{"another scale does not compare", tm("2026-01-01T10:00:00Z"), seq("1"), nil, newer},
-		{"no version, seen before", connector.Version{}, connector.Version{}, []string{short("record-one-is-long")}, again},
-		{"no version, not seen", connector.Version{}, connector.Version{}, []string{"other"}, newer},
+		{"no version, seen before", connector.Version{}, connector.Version{}, []mark{short("record-one-is-long")}, again},
+		{"no version, not seen", connector.Version{}, connector.Version{}, []mark{short("other")}, newer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := order(&statement{version: c.has, seen: c.seen, rev: &revision{}}, c.now, "record-one-is-long"); got != c.want {
+			if got := order(&statement{version: c.has, seen: c.seen}, c.now, "record-one-is-long"); got != c.want {
 				t.Errorf("order = %d, want %d", got, c.want)
 			}
 		})
@@ -186,10 +186,10 @@ func TestIdentify(t *testing.T) {
 	}
 	ix.statement("bamboohr", "t1").employee = "e1"
 	ix.link("e1", "bamboohr", "t1")
-	ix.matches["email.m1"] = match{"e1"}
-	ix.matches["email.m2"] = match{"e2"}
-	ix.matches["number.n1"] = match{"e1"}
-	ix.matches["number.n2"] = match{"e2"}
+	ix.reserve("email", "m1", "e1")
+	ix.reserve("email", "m2", "e2")
+	ix.reserve("number", "n1", "e1")
+	ix.reserve("number", "n2", "e2")
 	sure := rulebook{confidence: map[string]bool{matchEmail: true, matchNumber: true}}
 	for _, c := range []struct {
 		name, source, token, ours string

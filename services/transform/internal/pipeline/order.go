@@ -41,7 +41,7 @@ func order(st *statement, v connector.Version, id string) arrival {
 	switch c := compare(v, st.version); {
 	case c < 0:
 		return late
-	case c == 0 && (v.Scale == connector.ScaleSequence || short(id) == short(st.event) || slices.Contains(st.seen, short(id))):
+	case c == 0 && (v.Scale == connector.ScaleSequence || short(id) == st.event || slices.Contains(st.seen, short(id))):
 		return again
 	}
 	return newer
@@ -65,16 +65,61 @@ func compare(a, b connector.Version) int {
 	return x.Compare(y)
 }
 
-// short is what is kept of a record's id: enough to tell 64 apart.
-func short(id string) string { return id[:min(len(id), 12)] }
-
-func remember(seen []string, id string) []string {
-	if slices.Contains(seen, short(id)) {
-		return seen
-	}
-	out := append(slices.Clone(seen), short(id))
-	if len(out) > seenLimit {
-		out = out[len(out)-seenLimit:]
+// kept is a version that does not hold the message it stood in.
+func kept(v connector.Version) connector.Version {
+	out := connector.Version{Value: strings.Clone(v.Value)}
+	switch v.Scale {
+	case connector.ScaleSequence:
+		out.Scale = connector.ScaleSequence
+	case connector.ScaleTime:
+		out.Scale = connector.ScaleTime
+	case connector.ScaleRead:
+		out.Scale = connector.ScaleRead
+	default:
+		out.Scale = connector.Scale(strings.Clone(string(v.Scale)))
 	}
 	return out
+}
+
+// mark is what is kept of a record's id: enough to tell 64 apart.
+type mark [12]byte
+
+func short(id string) (m mark) {
+	copy(m[:], id)
+	return m
+}
+
+func (m mark) String() string { return strings.TrimRight(string(m[:]), "\x00") }
+
+// marks and marked change between the index and a statement.
+func marks(seen []string) []mark {
+	if len(seen) == 0 {
+		return nil
+	}
+	out := make([]mark, len(seen))
+	for i, id := range seen {
+		out[i] = short(id)
+	}
+	return out
+}
+
+func marked(seen []mark) []string {
+	if len(seen) == 0 {
+		return nil
+	}
+	out := make([]string, len(seen))
+	for i, m := range seen {
+		out[i] = m.String()
+	}
+	return out
+}
+
+// remember gives what was seen with one more, the oldest of too many left out.
+func remember(seen []mark, m mark) []mark {
+	if slices.Contains(seen, m) {
+		return seen
+	}
+	older := seen[max(0, len(seen)+1-seenLimit):]
+	out := make([]mark, 0, len(older)+1)
+	return append(append(out, older...), m)
 }

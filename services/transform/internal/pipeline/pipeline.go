@@ -73,7 +73,7 @@ type refusal struct {
 const (
 	groupLimit  = 400
 	groupLinger = 10 * time.Millisecond // only after a group that was a batch
-	stateCache  = 4096                  // more than two groups: what is staged is never read back
+	stateCache  = 2048                  // more than two groups: what is staged is never read back; some 6 kB each
 	againPause  = 200 * time.Millisecond
 	waitTick    = 250 * time.Millisecond // how often link_wait is looked at; the clock may be moved
 )
@@ -118,7 +118,7 @@ func (p *Pipeline) session(ctx context.Context) error {
 		return err
 	}
 	defer feed.Close()
-	f := &feeder{out: make(chan chan *work, 2*groupLimit)}
+	f := &feeder{out: make(chan chan *work, ahead)}
 	feeding, stop := context.WithCancel(ctx)
 	go f.run(feeding, feed, p.open)
 	defer f.wait()
@@ -141,6 +141,11 @@ type feeder struct {
 // openers is how many records are opened and mapped at a time. More than cores:
 // a key that is not at hand is waited for, not computed.
 const openers = 64
+
+// ahead is how many records may be opened, or be about to, before their turn:
+// those that are, and as many for the sequencer. A thousand records that wait in
+// the clear are no faster.
+const ahead = 2 * openers
 
 func (f *feeder) run(ctx context.Context, feed *bus.Feed, open func(context.Context, bus.In) *work) {
 	defer close(f.out)

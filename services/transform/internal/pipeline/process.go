@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -121,7 +122,7 @@ func (p *Pipeline) forget(ctx context.Context, w *work, st *statement) error {
 // key said while it waited for it, or for a review, is merged with it in one
 // commit.
 func (p *Pipeline) linkStage(ctx context.Context, w *work, st *statement) (string, error) {
-	id := w.linked.Employee
+	id := strings.Clone(w.linked.Employee) // the index keeps it
 	if p.ix.employees[id] == nil {
 		return "", fault.New(fault.Record, "unknown_employee", "a link to an employee that does not exist")
 	}
@@ -136,7 +137,7 @@ func (p *Pipeline) linkStage(ctx context.Context, w *work, st *statement) (strin
 		}
 		// It was mapped when it came, so the mapping has changed since. The
 		// link holds all the same.
-		p.Log.WarnContext(ctx, "a record that waited does not map any more", "source", w.source, "event", st.event, "reason", fault.Reason(err))
+		p.Log.WarnContext(ctx, "a record that waited does not map any more", "source", w.source, "event", w.old.Event, "reason", fault.Reason(err))
 	}
 	status := st.status
 	if st.employee == "" {

@@ -24,8 +24,7 @@ func (p *Pipeline) reserve(ctx context.Context, i *item, id string, c change) (t
 		keys = append(keys, matchKeys(pending.Fields, nil, p.matchToken)...)
 	}
 	for _, k := range keys {
-		name := k.Kind + "." + k.Token
-		switch p.ix.matches[name].employee {
+		switch p.ix.owner(k.Kind, k.Token) {
 		case id:
 			continue
 		case "":
@@ -33,11 +32,11 @@ func (p *Pipeline) reserve(ctx context.Context, i *item, id string, c change) (t
 			taken = append(taken, record.Conflict{Path: k.leaf, Rule: "match_key_taken"})
 			continue
 		}
-		out, err := p.clear(topology.Match(k.Kind, k.Token), event.MatchReservedV1, p.Codec.Sealer.Token("reserve", name, id), reserved{Employee: id})
+		out, err := p.clear(topology.Match(k.Kind, k.Token), event.MatchReservedV1, p.Codec.Sealer.Token("reserve", k.name(), id), reserved{Employee: id})
 		if err != nil {
 			return nil, err
 		}
-		i.atomic, i.matches = true, append(i.matches, name)
+		i.atomic, i.matches = true, append(i.matches, k)
 		i.people = append(i.people, staged{ctx: ctx, out: out, rev: &revision{}})
 	}
 	return taken, nil

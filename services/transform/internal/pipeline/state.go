@@ -52,7 +52,7 @@ func (p *Pipeline) load(ctx context.Context, id string) (*employee.State, error)
 	if person == nil || person.version == 0 {
 		return &employee.State{}, nil
 	}
-	in, err := p.newest(ctx, topology.Employee(id), person.rev)
+	in, err := p.newest(ctx, topology.Employee(id), &person.rev)
 	if err != nil {
 		return nil, err
 	}

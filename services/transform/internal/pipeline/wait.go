@@ -70,7 +70,7 @@ func (p *Pipeline) resume(ctx context.Context, c *committer, key waiting) error 
 	if err := p.recall(ctx, w, st); err != nil {
 		return err
 	}
-	w.in.Seq, w.in.Event = st.raw, event.New(st.event, "/muster/"+p.Company.Name+"/"+w.source, event.RecordReceivedV1, nil)
+	w.in.Seq, w.in.Event = st.raw, event.New(w.old.Event, "/muster/"+p.Company.Name+"/"+w.source, event.RecordReceivedV1, nil)
 	w.rec = record.Received{Source: w.source, Event: w.old.Word, Version: st.version, AcceptedAt: w.old.AcceptedAt, Key: w.old.Key, Body: w.old.Whole}
 	if n := len(w.old.Partials); w.rec.Body == nil && n > 0 { // for a dead letter
 		w.rec.Body = w.old.Partials[n-1]
@@ -118,7 +118,7 @@ func (p *Pipeline) recall(ctx context.Context, w *work, st *statement) error {
 	if !p.reads(w) || st.rev.seq == 0 {
 		return nil
 	}
-	in, err := p.newest(ctx, topology.Said(w.source, w.token), st.rev)
+	in, err := p.newest(ctx, topology.Said(w.source, w.token), &st.rev)
 	if err != nil {
 		return err
 	}

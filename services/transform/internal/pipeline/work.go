@@ -63,6 +63,7 @@ func (p *Pipeline) open(ctx context.Context, in bus.In) *work {
 	default:
 		w.skip = true
 	}
+	w.in.Event.DataEncoded = nil // it is opened: what waits for its turn holds it once
 	return w
 }
 

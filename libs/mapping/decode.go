@@ -1,0 +1,103 @@
+package mapping
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxDepth of a record's JSON; real ones have less than 15.
+const maxDepth = 200
+
+var (
+	errForm = errors.New("not JSON")
+	errDeep = errors.New("nested too deeply")
+)
+
+// decode reads JSON as encoding/json does with UseNumber, at half its price:
+// values are nil, bool, string, json.Number as it was written, []any and
+// map[string]any; of members that stand twice the last one counts. No body is
+// an empty record. Errors do not quote the body.
+func decode(body []byte) (any, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return map[string]any{}, nil
+	}
+	if deeper(body, maxDepth) { // before anything goes down into it
+		return nil, errDeep
+	}
+	if !gjson.ValidBytes(body) {
+		return nil, errForm
+	}
+	return made(gjson.ParseBytes(body))
+}
+
+// made gives a value that does not hold its record.
+func made(r gjson.Result) (v any, err error) {
+	switch r.Type {
+	case gjson.True, gjson.False:
+		return r.Type == gjson.True, nil
+	case gjson.Number:
+		return json.Number(strings.Clone(r.Raw)), nil
+	case gjson.String:
+		return wording(r)
+	case gjson.JSON:
+	default:
+		return nil, nil
+	}
+	if r.IsArray() {
+		list := []any{}
+		r.ForEach(func(_, element gjson.Result) bool {
+			v, err = made(element)
+			list = append(list, v)
+			return err == nil
+		})
+		return list, err
+	}
+	object := map[string]any{}
+	r.ForEach(func(name, member gjson.Result) bool {
+		var key string
+		if key, err = wording(name); err == nil {
+			object[key], err = made(member)
+		}
+		return err == nil
+	})
+	return object, err
+}
+
+// wording is a string. What is written otherwise than it reads is left to
+// encoding/json, which knows how halves of characters are taken.
+func wording(r gjson.Result) (s string, err error) {
+	if strings.IndexByte(r.Raw, '\\') < 0 && utf8.ValidString(r.Raw) {
+		return strings.Clone(r.Str), nil
+	}
+	if json.Unmarshal([]byte(r.Raw), &s) != nil {
+		return "", errForm
+	}
+	return s, nil
+}
+
+// deeper tells whether lists and objects stand in each other more than n times.
+// It counts brackets outside of texts, so it need not be JSON.
+func deeper(body []byte, n int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > n {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
