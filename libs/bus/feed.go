@@ -122,7 +122,7 @@ func (f *Feed) NextBatch(ctx context.Context, n int, within time.Duration) ([]In
 	if err != nil {
 		return nil, err
 	}
-	ins := append(make([]In, 0, n), first)
+	ins := append(make([]In, 0, min(n, len(f.ch)+16)), first) // a full batch is rare, and half a megabyte
 	short, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for len(ins) < n {

@@ -126,6 +126,9 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 	if s.getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(minProcs, 2*runtime.NumCPU()))
 	}
+	if s.getenv("GOGC") == "" && s.getenv("GOMEMLIMIT") == "" {
+		keepHeadroom()
+	}
 	port := 0
 	if v := s.getenv("MUSTER_NATS_PORT"); v != "" {
 		if port, err = strconv.Atoi(v); err != nil {
