@@ -114,18 +114,18 @@ func (f *Feed) Next(ctx context.Context) (In, error) {
 	}
 }
 
-// NextBatch gives up to n messages: it waits for the first and gathers for at
-// most within after it. Errors as Next; after one nothing of what was gathered
-// is given out, it comes again.
-func (f *Feed) NextBatch(ctx context.Context, n int, within time.Duration) ([]In, error) {
+// NextBatch appends up to n messages to ins, which may be room of a batch before:
+// it waits for the first and gathers for at most within after it. Errors as
+// Next; after one nothing of what was gathered is given out, it comes again.
+func (f *Feed) NextBatch(ctx context.Context, ins []In, n int, within time.Duration) ([]In, error) {
 	first, err := f.Next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ins := append(make([]In, 0, min(n, len(f.ch)+16)), first) // a full batch is rare, and half a megabyte
+	ins = append(ins, first)
 	short, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for len(ins) < n {
+	for n--; n > 0; n-- {
 		in, err := f.Next(short)
 		if err != nil {
 			if short.Err() != nil && ctx.Err() == nil {

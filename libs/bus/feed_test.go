@@ -224,7 +224,7 @@ func TestFeedBatches(t *testing.T) {
 	publish(t, b, topology.People, employees(100, 10)...)
 	o := bus.FeedOptions{Stream: topology.People, Durable: topology.AuditAll}
 	f := feed(t, b, o)
-	ins, err := f.NextBatch(deadline(t), 60, time.Minute)
+	ins, err := f.NextBatch(deadline(t), nil, 60, time.Minute)
 	if err != nil || len(ins) != 60 {
 		t.Fatalf("%d messages, %v", len(ins), err)
 	}
@@ -232,7 +232,7 @@ func TestFeedBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitFloor(t, b, o, 60)
-	ins, err = f.NextBatch(deadline(t), 60, 20*time.Millisecond)
+	ins, err = f.NextBatch(deadline(t), nil, 60, 20*time.Millisecond)
 	if err != nil || len(ins) != 40 || ins[39].Seq != 100 {
 		t.Fatalf("%d messages, %v", len(ins), err)
 	}
@@ -252,9 +252,9 @@ func TestReplacedMessageAcknowledgesNoOther(t *testing.T) {
 			publish(t, b, topology.People, out(topology.Employee("p"+n), "employee"+n), said)
 		}
 		f := feed(t, b, o)
-		ins, err := f.NextBatch(deadline(t), 20*(round+1), 20*time.Millisecond)
+		ins, err := f.NextBatch(deadline(t), nil, 20*(round+1), 20*time.Millisecond)
 		for errors.Is(err, bus.ErrReset) {
-			ins, err = f.NextBatch(deadline(t), 20*(round+1), 20*time.Millisecond)
+			ins, err = f.NextBatch(deadline(t), nil, 20*(round+1), 20*time.Millisecond)
 		}
 		if err != nil {
 			t.Fatal(err)

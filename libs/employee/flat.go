@@ -284,41 +284,52 @@ func covers(entry, path string) bool {
 // below it. It remembers its answers, because the same few dozen leaves come
 // again with every change. Safe for concurrent use.
 type AllowList struct {
-	entries []string
-	mu      sync.RWMutex
-	known   map[string]bool
+	has, touches answers
 }
-
-// allowMemory bounds the answers kept: keys of positions come from vendors.
-const allowMemory = 1024
 
 // NewAllowList makes an allow-list of canonical paths.
 func NewAllowList(entries []string) *AllowList {
-	return &AllowList{entries: entries, known: map[string]bool{}}
+	has := func(leaf string) bool {
+		return slices.ContainsFunc(entries, func(e string) bool { return Covers(e, leaf) })
+	}
+	touches := func(pattern string) bool {
+		return has(pattern) || slices.ContainsFunc(entries, func(e string) bool { return Covers(pattern, e) })
+	}
+	return &AllowList{answers{to: has}, answers{to: touches}}
 }
 
 // Has tells whether a leaf may be sent.
-func (a *AllowList) Has(leaf string) bool {
+func (a *AllowList) Has(leaf string) bool { return a.has.of(leaf) }
+
+// Touches tells whether a changed pattern concerns a leaf that may be sent: it
+// is covered, or something below it is.
+func (a *AllowList) Touches(pattern string) bool { return a.touches.of(pattern) }
+
+// answers remembers what a question about a path was answered.
+type answers struct {
+	to    func(path string) bool
+	mu    sync.RWMutex
+	known map[string]bool
+}
+
+// answersKept bounds them: keys of positions come from vendors.
+const answersKept = 1024
+
+func (a *answers) of(path string) bool {
 	a.mu.RLock()
-	yes, ok := a.known[leaf]
+	yes, ok := a.known[path]
 	a.mu.RUnlock()
 	if ok {
 		return yes
 	}
-	yes = slices.ContainsFunc(a.entries, func(e string) bool { return Covers(e, leaf) })
+	yes = a.to(path)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.known) >= allowMemory {
-		clear(a.known)
+	if a.known == nil || len(a.known) >= answersKept {
+		a.known = map[string]bool{}
 	}
-	a.known[strings.Clone(leaf)] = yes // leaf may be a piece of a whole message
+	a.known[strings.Clone(path)] = yes // it may be a piece of a whole message
 	return yes
-}
-
-// Touches tells whether a changed pattern concerns a leaf that may be sent: it
-// is covered, or something below it is.
-func (a *AllowList) Touches(pattern string) bool {
-	return a.Has(pattern) || slices.ContainsFunc(a.entries, func(e string) bool { return Covers(pattern, e) })
 }
 
 // Minimise keeps the leaves that may be sent.

@@ -83,6 +83,9 @@ func wording(r gjson.Result) (s string, err error) {
 // deeper tells whether lists and objects stand in each other more than n times.
 // It counts brackets outside of texts, so it need not be JSON.
 func deeper(body []byte, n int) bool {
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) <= n { // as nearly always
+		return false
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {

@@ -132,9 +132,11 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 	}
 	defer feed.Close()
 	within := k.o.Within
-	var rows []ledger.Record // used again: a row takes as much room as a head
+	var ins []bus.In // both are used again: a row takes as much room as a head
+	var rows []ledger.Record
 	for {
-		ins, err := feed.NextBatch(ctx, k.o.Batch, within)
+		var err error
+		ins, err = feed.NextBatch(ctx, ins[:0], k.o.Batch, within)
 		if errors.Is(err, bus.ErrReset) {
 			continue // what was gathered comes again
 		}
@@ -145,7 +147,8 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 		if err := k.keep(ctx, feed, stream, ins, rows); err != nil {
 			return err
 		}
-		clear(rows) // lets go of the messages
+		clear(ins) // lets go of the messages
+		clear(rows)
 		// Under load fewer and larger transactions leave the disk to the streams.
 		within = k.o.Within
 		if len(ins) >= loaded {
