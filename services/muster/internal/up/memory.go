@@ -7,31 +7,26 @@ import (
 	"sync"
 )
 
-// headroom is what may be allocated between two collections. Go's own rule, as
-// much as lives, lets a company of 100,000 hold twice its index, and collects a
-// small one all the time. A fixed room costs about the same CPU whatever lives.
+// Go's own rule lets a heap grow to twice what lives: with 100,000 employees
+// that is a gigabyte after an import, and a small company is collected all the
+// time. A fixed limit collects without end once more lives than it. So what
+// lives may grow fivefold, up to a limit that is at least leastMemory and leaves
+// a quarter of what lives.
 const (
-	headroom   = 160 << 20 // bytes
-	minPercent = 25        // of what lives: collecting it costs in proportion
-	maxPercent = 400
+	leastMemory = 512 << 20 // bytes
+	growth      = 400       // GOGC
 )
 
-// percent is the GOGC that leaves the headroom above what lives.
-func percent(live uint64) int {
-	return int(min(max(headroom*100/max(live, 1), minPercent), maxPercent))
-}
+// memoryLimit is the process's limit in bytes while so many live in its heap.
+func memoryLimit(live uint64) int64 { return int64(max(leastMemory, live+live/4)) }
 
-// keepHeadroom sets GOGC after each collection, for as long as the process
+// boundMemory sets the limit after each collection, for as long as the process
 // lives. Who sets GOGC or GOMEMLIMIT decides otherwise.
-var keepHeadroom = sync.OnceFunc(func() {
+var boundMemory = sync.OnceFunc(func() {
+	debug.SetGCPercent(growth)
 	var follow func(struct{})
-	now := maxPercent
-	debug.SetGCPercent(now)
 	follow = func(struct{}) {
-		if p := percent(liveHeap()); p != now {
-			now = p
-			debug.SetGCPercent(now)
-		}
+		debug.SetMemoryLimit(memoryLimit(liveHeap()))
 		// A thing that nobody holds is found by the next collection.
 		runtime.AddCleanup(new([16]byte), follow, struct{}{})
 	}

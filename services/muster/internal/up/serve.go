@@ -127,7 +127,7 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 		runtime.GOMAXPROCS(max(minProcs, 2*runtime.NumCPU()))
 	}
 	if s.getenv("GOGC") == "" && s.getenv("GOMEMLIMIT") == "" {
-		keepHeadroom()
+		boundMemory()
 	}
 	port := 0
 	if v := s.getenv("MUSTER_NATS_PORT"); v != "" {
