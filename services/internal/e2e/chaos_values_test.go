@@ -37,17 +37,23 @@ var figures = regexp.MustCompile(`[0-9]+(?:[-./][0-9]+)*`)
 // bare takes the signs out of a number or a day.
 func bare(s string) string { return strings.NewReplacer("-", "", ".", "", "/", "").Replace(s) }
 
-// carried counts the planted values in a text, by class, in every spelling of
-// days and numbers that keeps the order of digits, and days as in America.
-func carried(text []byte, needles map[string]string) map[string]int {
-	found := map[string]int{}
-	for _, run := range figures.FindAll(text, -1) {
-		if class, ok := needles[bare(string(run))]; ok {
-			found[class]++
+// carried finds the planted values in a text, by class, in every spelling of
+// days and numbers that keeps the order of digits, and days as in America. It
+// gives each with what stands around it. Digits within a word are none: ids are
+// random letters and digits, and among a hundred thousand some look like a pay.
+func carried(text []byte, needles map[string]string) map[string][]string {
+	found := map[string][]string{}
+	for _, at := range figures.FindAllIndex(text, -1) {
+		class, ok := needles[bare(string(text[at[0]:at[1]]))]
+		if !ok || at[0] > 0 && letter(text[at[0]-1]) || at[1] < len(text) && letter(text[at[1]]) && text[at[1]] != 'T' {
+			continue
 		}
+		found[class] = append(found[class], string(text[max(0, at[0]-60):min(len(text), at[1]+60)]))
 	}
 	return found
 }
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
 
 // needles are all planted values without signs, with their class.
 func (l *load) needles() map[string]string {
@@ -75,10 +81,10 @@ func (k *killer) minimised(v *verdict) {
 		}
 		found, listed := carried(text, needles), lists(target)
 		for _, class := range classes {
-			switch n := found[class]; {
+			switch n := len(found[class]); {
 			case !listed[class] && n > 0:
 				v.leaked += n
-				v.note("%s: got %d values of %s, which its integration does not list", target, n, class)
+				v.note("%s: got %d values of %s, which its integration does not list: …%s…", target, n, class, found[class][0])
 			case listed[class] && n == 0:
 				v.lost++
 				v.note("%s: got no value of %s, though its integration lists it", target, class)
@@ -113,7 +119,8 @@ func TestPlantedValuesAreSeen(t *testing.T) {
 			t.Errorf("%s: %d classes", text, n)
 		}
 	}
-	if n := carried([]byte("C00003 r17 c00003.2@chaos.example 2020-01-01 2026-11-24T19:31:19.1234Z"), needles); len(n) > 0 {
+	pay := bare(x.pay)
+	if n := carried([]byte("C00003 r17 c00003.2@chaos.example 2020-01-01 2026-11-24T19:31:19.1234Z "+pay+"abc ab"+pay+" T10:11:"+pay[:2]+"."+pay[2:]+"Z"), needles); len(n) > 0 {
 		t.Errorf("found %v where nothing is", n)
 	}
 	for target, want := range map[string]int{"okta": 0, "ldap": 0, "scim": 0, "moodle": 0, "team-bi": 0, "edi834": 2, "csv": 3, "gusto": 3} {
