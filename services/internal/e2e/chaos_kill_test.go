@@ -189,11 +189,18 @@ func (k *killer) window(ctx context.Context, target string, create bool) {
 		k.appended(ctx, target)
 		return
 	}
-	faults := k.s.Sandbox + "/_sandbox/" + target + "/faults"
-	match := at.change
-	if create {
-		match = at.create
+	if create && k.strike(ctx, target, at.create) {
+		return
 	}
+	if !k.strike(ctx, target, at.change) { // of whoever is new, nobody may be left
+		k.trace = append(k.trace, name+" was not caught in a call")
+	}
+}
+
+// strike is a kill in the window of a call that matches. It is false if none came.
+func (k *killer) strike(ctx context.Context, target string, match match) bool {
+	name, faults := "delivery-"+target, k.s.Sandbox+"/_sandbox/"+target+"/faults"
+	defer k.s.call(http.MethodDelete, faults, nil, nil, nil)
 	held := func() (h struct{ Held struct{ Now, Cut int } }) {
 		k.s.call(http.MethodGet, faults, nil, nil, &h)
 		return h
@@ -205,7 +212,6 @@ func (k *killer) window(ctx context.Context, target string, create bool) {
 	}
 	before := held().Held.Cut
 	hold()
-	done := false
 	for _, more := range []int{slack, 2 * slack, 4 * slack} { // if no such call comes, more is to be said
 		if k.await(ctx, 5*time.Second, func() bool {
 			if held().Held.Now == 0 {
@@ -219,15 +225,11 @@ func (k *killer) window(ctx context.Context, target string, create bool) {
 			return false
 		}) {
 			k.kill(name, k.pid(name))
-			done = k.await(ctx, 5*time.Second, func() bool { return held().Held.Cut > before })
-			break
+			return k.await(ctx, 5*time.Second, func() bool { return held().Held.Cut > before })
 		}
 		k.d.allow(int(k.d.allowed.Load()) + more)
 	}
-	if !done {
-		k.trace = append(k.trace, fmt.Sprintf("%s was not caught in a call (%v)", name, match))
-	}
-	k.s.call(http.MethodDelete, faults, nil, nil, nil)
+	return false
 }
 
 // effect tells whether the call that is held changed something. Only Moodle's
