@@ -35,13 +35,14 @@ func decode(body []byte) (any, error) {
 	return made(gjson.ParseBytes(body))
 }
 
-// made gives a value that does not hold its record.
+// made gives a value. Its texts are pieces of the record: what a rule makes of
+// them is a copy, see fit.
 func made(r gjson.Result) (v any, err error) {
 	switch r.Type {
 	case gjson.True, gjson.False:
 		return r.Type == gjson.True, nil
 	case gjson.Number:
-		return json.Number(strings.Clone(r.Raw)), nil
+		return json.Number(r.Raw), nil
 	case gjson.String:
 		return wording(r)
 	case gjson.JSON:
@@ -57,23 +58,35 @@ func made(r gjson.Result) (v any, err error) {
 		})
 		return list, err
 	}
-	object := map[string]any{}
-	r.ForEach(func(name, member gjson.Result) bool {
-		var key string
-		if key, err = wording(name); err == nil {
-			object[key], err = made(member)
+	var room [48]pair // so that the map is made once, as large as it is
+	members := room[:0]
+	r.ForEach(func(name, value gjson.Result) bool {
+		var m pair
+		if m.name, err = wording(name); err == nil {
+			m.value, err = made(value)
 		}
+		members = append(members, m)
 		return err == nil
 	})
+	object := make(map[string]any, len(members))
+	for _, m := range members {
+		object[m.name] = m.value
+	}
 	return object, err
+}
+
+type pair struct {
+	name  string
+	value any
 }
 
 // wording is a string. What is written otherwise than it reads is left to
 // encoding/json, which knows how halves of characters are taken.
-func wording(r gjson.Result) (s string, err error) {
+func wording(r gjson.Result) (string, error) {
 	if strings.IndexByte(r.Raw, '\\') < 0 && utf8.ValidString(r.Raw) {
-		return strings.Clone(r.Str), nil
+		return r.Str, nil
 	}
+	var s string
 	if json.Unmarshal([]byte(r.Raw), &s) != nil {
 		return "", errForm
 	}

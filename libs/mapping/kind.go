@@ -59,11 +59,23 @@ func wanted(f employee.Field) string {
 }
 
 // fit brings v into the form of a canonical field. Null fits everywhere. The
-// second result says what was found instead; "" means that it fits.
+// second result says what was found instead; "" means that it fits. A text or
+// number is a copy, so that the state does not hold the record.
 func fit(f employee.Field, v any) (any, string) {
 	if v == nil {
 		return nil, ""
 	}
+	v, why := fitted(f, v)
+	switch t := v.(type) {
+	case string:
+		return strings.Clone(t), why
+	case json.Number:
+		return json.Number(strings.Clone(string(t))), why
+	}
+	return v, why
+}
+
+func fitted(f employee.Field, v any) (any, string) {
 	wrong := func() (any, string) { return nil, found(v) + ", not " + wanted(f) }
 	switch f.Kind {
 	case employee.Bool:
@@ -95,12 +107,11 @@ func fit(f employee.Field, v any) (any, string) {
 	case employee.Any:
 		return fitAny(f, v)
 	}
-	t, ok := v.(string)
+	s, ok := v.(string)
 	if !ok {
 		return wrong()
 	}
-	s := clean(t)
-	if s == "" {
+	if s = clean(s); s == "" {
 		return nil, ""
 	}
 	switch f.Kind {
@@ -118,11 +129,8 @@ func fit(f employee.Field, v any) (any, string) {
 	case employee.Enum:
 		ok = slices.Contains(f.Enum, s)
 	}
-	switch {
-	case !ok:
+	if !ok {
 		return wrong()
-	case s == t:
-		return v, ""
 	}
 	return s, ""
 }
