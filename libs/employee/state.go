@@ -231,7 +231,7 @@ func sizeOf(leaves []said) int {
 // the parts that were opened. A
 // nil restricted leaves those fields out.
 func DecodeState(h Head, basic, restricted []byte) (*State, error) {
-	s, err := DecodeFields(h, basic, restricted)
+	s, err := DecodeFields(h, basic, restricted, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -286,18 +286,19 @@ func readProvenance(basic []byte) (map[string]Origin, error) {
 
 // DecodeFields is DecodeState without provenance and pending changes: what a
 // delivery reads for every change. The parts must be JSON that Encode wrote;
-// they were sealed by us, so they are not validated again.
-func DecodeFields(h Head, basic, restricted []byte) (*State, error) {
+// they were sealed by us, so they are not validated again. Leaves that keep says
+// no to are left out; nil keeps all.
+func DecodeFields(h Head, basic, restricted []byte, keep func(leaf string) bool) (*State, error) {
 	s := &State{Head: h}
 	if basic != nil {
 		s.Said = gjson.GetBytes(basic, "said").String()
 	}
 	var room [40]said // most have fewer
-	leaves, err := readLeaves(room[:0], basic)
+	leaves, err := readLeaves(room[:0], basic, keep)
 	if err != nil {
 		return nil, err
 	}
-	if leaves, err = readLeaves(leaves, restricted); err != nil {
+	if leaves, err = readLeaves(leaves, restricted, keep); err != nil {
 		return nil, err
 	}
 	s.Fields = flat(leaves)
@@ -306,8 +307,11 @@ func DecodeFields(h Head, basic, restricted []byte) (*State, error) {
 
 // readLeaves adds the leaves below `employee`. Nearly all are text, which needs
 // no general decoder.
-func readLeaves(leaves []said, part []byte) (_ []said, err error) {
+func readLeaves(leaves []said, part []byte, keep func(string) bool) (_ []said, err error) {
 	gjson.GetBytes(part, "employee").ForEach(func(leaf, v gjson.Result) bool {
+		if keep != nil && !keep(leaf.String()) {
+			return true
+		}
 		if v.Type == gjson.JSON && !gjson.Valid(v.Raw) {
 			err = fmt.Errorf("a leaf of an employee: not JSON")
 			return false

@@ -198,3 +198,26 @@ func FuzzDecodeState(f *testing.F) {
 		_, _ = ReadHead(basic)
 	})
 }
+
+// TestDecodeFieldsKeepsWhatIsAsked: of both parts, and what was not said stays so.
+func TestDecodeFieldsKeepsWhatIsAsked(t *testing.T) {
+	basic := []byte(`{"said":"active","employee":{"name.given":"Ada","name.family":"Lovelace","work_email":null}}`)
+	restricted := []byte(`{"employee":{"birth_date":"1815-12-10","compensation.amount":"100.00"}}`)
+	for name, c := range map[string]struct {
+		keep []string
+		want Flat
+	}{
+		"all":     {nil, Flat{"name.given": "Ada", "name.family": "Lovelace", "work_email": nil, "birth_date": "1815-12-10", "compensation.amount": "100.00"}},
+		"some":    {[]string{"work_email", "birth_date", "username"}, Flat{"work_email": nil, "birth_date": "1815-12-10"}},
+		"nothing": {[]string{}, Flat{}},
+	} {
+		var keep func(string) bool
+		if c.keep != nil {
+			keep = func(leaf string) bool { return slices.Contains(c.keep, leaf) }
+		}
+		s, err := DecodeFields(Head{}, basic, restricted, keep)
+		if err != nil || !cmp.Equal(s.Fields, c.want) || s.Said != "active" {
+			t.Errorf("%s: %v, said %q (%v), want %v", name, s.Fields, s.Said, err, c.want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/internal/appendjson"
@@ -30,11 +31,13 @@ func (c Codec) Digest(target string, body map[string]any, status string) (string
 }
 
 // Normal gives a value the form it has after it was stored and read again, so
-// that comparing a fresh one with a stored one compares what they mean.
+// that comparing a fresh one with a stored one compares what they mean. Nearly
+// all values have it already and are given back as they are.
 func Normal(v any) any {
-	switch v := v.(type) {
-	case nil, string, bool, json.Number:
+	if isNormal(v) {
 		return v
+	}
+	switch v := v.(type) {
 	case []string:
 		out := make([]any, len(v))
 		for i, s := range v {
@@ -59,4 +62,21 @@ func Normal(v any) any {
 		return nil
 	}
 	return json.Number(b)
+}
+
+func isNormal(v any) bool {
+	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !isNormal(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !isNormal(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -63,6 +64,7 @@ type Deliverer struct {
 	integrations []*config.Integration
 	allow        map[string]*employee.AllowList // by integration
 	restricted   bool                           // an integration needs the restricted part
+	needs        func(leaf string) bool         // tells what is read of a person; nil if a condition may ask for anything
 	effects      connector.Effects
 	event        bool // every change in order, instead of the newest state
 	memory       *lru.Cache[string, *record.Delivery]
@@ -89,6 +91,11 @@ func New(d Deps) (*Deliverer, error) {
 	for _, i := range v.integrations {
 		v.restricted = v.restricted || i.Restricted(d.Company.Custom)
 		v.allow[i.Name] = employee.NewAllowList(i.Fields)
+	}
+	if !slices.ContainsFunc(v.integrations, func(i *config.Integration) bool { return i.When != nil }) {
+		v.needs = func(leaf string) bool {
+			return slices.ContainsFunc(v.integrations, func(i *config.Integration) bool { return v.allow[i.Name].Has(leaf) })
+		}
 	}
 	if r := d.Target.Limits.Rate; r > 0 {
 		v.limiter = rate.NewLimiter(rate.Limit(r), max(1, d.Target.Limits.Burst))

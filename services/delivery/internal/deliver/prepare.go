@@ -53,11 +53,7 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 	if err != nil {
 		return false, err
 	}
-	decode := employee.DecodeFields
-	if d.Target.Source != "" {
-		decode = employee.DecodeState // where each value came from matters
-	}
-	s, err := decode(h, env.Basic, env.Restricted)
+	s, err := d.decode(h, env)
 	if err != nil {
 		return false, fault.New(fault.Record, "state", "version %d of the employee: %w", h.Version, err)
 	}
@@ -123,6 +119,14 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 		j.delivery.Type, j.delivery.Changed = d.typ(j, in), []string{employee.ManagerPattern}
 	}
 	return true, nil
+}
+
+// decode reads what is needed of a person here.
+func (d *Deliverer) decode(h employee.Head, env seal.Envelope) (*employee.State, error) {
+	if d.Target.Source != "" { // where each value came from matters
+		return employee.DecodeState(h, env.Basic, env.Restricted)
+	}
+	return employee.DecodeFields(h, env.Basic, env.Restricted, d.needs)
 }
 
 // typ is the event type that a target is told. What an event-like one gets once
