@@ -3,7 +3,7 @@
 . "$BENCH/lib.sh"
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 export W1_WEBHOOK=w1-secret MUSTER_DATABASE_URL=$PGDSN MUSTER_INGRESS_ADDR=127.0.0.1:8080 MUSTER_LOG_LEVEL=${MUSTER_LOG_LEVEL:-warn}
-export OTEL_TRACES_SAMPLER_ARG=${OTEL_TRACES_SAMPLER_ARG:-0.01} GOGC=${GOGC:-400} GOMEMLIMIT=${GOMEMLIMIT:-512MiB}
+export OTEL_TRACES_SAMPLER_ARG=${OTEL_TRACES_SAMPLER_ARG:-0.01} GOGC=${GOGC:-400} GOMEMLIMIT=${GOMEMLIMIT:-768MiB}
 rm -rf "$W/muster-data"
 sql "drop schema public cascade; create schema public" 2>/dev/null
 start muster "$repo/bin/muster" up --config "$repo/deploy/w1" --data "$W/muster-data"
