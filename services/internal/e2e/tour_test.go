@@ -422,29 +422,25 @@ func cloudEvents(t *testing.T, s *system) {
 }
 
 func timeline(t *testing.T, s *system, id string) {
+	type entry struct {
+		At                                  time.Time
+		Kind, Type, Source, Target, Outcome string
+		Fields                              []string
+		TraceID                             string `json:"trace_id"`
+	}
 	var page struct {
-		Items []struct {
-			At, Kind, Type, Source, Target, Outcome string
-			Fields                                  []string
-			TraceID                                 string `json:"trace_id"`
-		} `json:"items"`
+		Items []entry `json:"items"`
 	}
 	s.until("the whole timeline", 15*time.Second, func() bool {
 		page.Items = nil
 		s.api("/employees/"+id+"/timeline?limit=500", &page)
-		return slices.ContainsFunc(page.Items, func(i struct {
-			At, Kind, Type, Source, Target, Outcome string
-			Fields                                  []string
-			TraceID                                 string `json:"trace_id"`
-		}) bool {
-			return i.Kind == "change" && i.Type == event.EmployeeTerminatedV1
-		})
+		return slices.ContainsFunc(page.Items, func(i entry) bool { return i.Kind == "change" && i.Type == event.EmployeeTerminatedV1 })
 	})
 	kinds := map[string]int{}
-	last := ""
+	var last time.Time
 	for _, i := range page.Items {
 		kinds[i.Kind]++
-		if i.At < last {
+		if i.At.Before(last) {
 			t.Errorf("an entry of %s comes after one of %s", i.At, last)
 		}
 		last = i.At
