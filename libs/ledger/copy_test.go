@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"testing"
@@ -128,7 +129,7 @@ func TestEndedCopyGivesNothingMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.end()
-	if n, err := f.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+	if n, err := f.Read(make([]byte, 10)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read %d, %v; want the end", n, err)
 	}
 }

@@ -148,7 +148,7 @@ func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 // root begins the trace of a call: it is a new one, after verification; a
 // traceparent that the vendor sent is linked, never adopted.
 func (r *Receiver) root(ctx context.Context, req *http.Request, source string) (context.Context, trace.Span) {
-	ctx, span := r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", newRoot...) //nolint:spancheck // call ends it
+	ctx, span := r.Tracer.Start(ctx, req.Method+" /webhooks/{source}", newRoot...)
 	if !span.IsRecording() {
 		return ctx, span // nobody reads what would stand in it
 	}
