@@ -59,6 +59,16 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestBracketsInTexts do not count as depth, whatever escapes stand around them.
+func TestBracketsInTexts(t *testing.T) {
+	for _, text := range []string{strings.Repeat("[{", 300), strings.Repeat(`\"[`, 300), strings.Repeat(`[\\`, 300)} {
+		checkDecode(t, []byte(`{"a":"`+text+`","b":[1]}`))
+		if _, err := decode([]byte(`{"a":"` + text + `"}`)); err != nil {
+			t.Errorf("%.12s…: %v", text, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, body := range odd {
 		f.Add([]byte(body))

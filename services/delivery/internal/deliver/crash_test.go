@@ -14,8 +14,10 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
 
@@ -612,6 +614,36 @@ func TestNothingFollowsARecordThatWasGivenUp(t *testing.T) {
 		t.Error("the message of version 2 would be acknowledged")
 	}
 	if got := w.outcomes("emp1"); len(got) > 0 {
+		t.Errorf("records %v", got)
+	}
+}
+
+// TestARecordIsNotLeftOnItsWay: what comes after the attempt fails, so the
+// message comes again, and finds the attempt made. The next change of the
+// employee must not wait for ever for a record that nobody waits for.
+func TestARecordIsNotLeftOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind, w.vendor.effects.Idempotent = config.KindEvent, true
+	d, b := w.deliverer(w.vendor)
+	defer func() { _ = b.Close() }()
+	w.named("emp1", 1, "Ada")
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Employee("emp1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unreadable, err := w.codec.Sealer.Seal(t.Context(), "", "", seal.Envelope{Head: []byte("{")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.publish(topology.Delivered, bus.Out{Subject: topology.DeliveredTo(target, "emp2"), Event: event.New("x", "/muster/acme/delivery-okta", event.DeliveryCompletedV1, unreadable)})
+	d.waits.moved["emp1"] = true // those who name emp1 are to be called: all records are read for it
+	if v := d.Handle(t.Context(), []bus.In{in}, 1); v.Retry == 0 || v.After != nil {
+		t.Fatalf("verdict %+v, want it again", v)
+	}
+	if d.trail.last("emp1") != nil {
+		t.Error("the record is still on its way")
+	}
+	if got := w.outcomes("emp1"); !slices.Contains(got, "1 applied") {
 		t.Errorf("records %v", got)
 	}
 }

@@ -207,7 +207,12 @@ func (d *Deliverer) deliver(ctx context.Context, id string, in bus.In, attempt i
 	v, _ := d.verdict(ctx, try{id: id, in: in, m: m, attempt: attempt}, err)
 	v.After = durable
 	if err := d.after(ctx, id); err != nil && v.Retry == 0 {
-		v.Retry = ourPause
+		// The message comes again and finds the attempt made: its record is
+		// waited for here, for those behind it wait for the record.
+		if durable != nil {
+			_ = durable(ctx) // it ends with the process alone
+		}
+		return bus.Verdict{Retry: ourPause}
 	}
 	return v
 }
