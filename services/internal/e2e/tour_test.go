@@ -311,22 +311,60 @@ func minimised(t *testing.T, s *system) {
 		salary: {"bamboohr", "payroll"}, "98000.00": {"bamboohr", "payroll"}, "PPO-500": {"carrier"},
 	} {
 		for _, target := range []string{"bamboohr", "okta", "payroll", "lms", "carrier"} {
-			b, err := json.Marshal(s.vendor(target).Writes)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if bytes.Contains(b, []byte(value)) && !slices.Contains(may, target) {
-				t.Errorf("a value that only %v may have was sent to %s", may, target)
+			for _, w := range s.vendor(target).Writes {
+				b, err := json.Marshal(w.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if around := standing(string(b)+" "+w.Key, value); around != "" && !slices.Contains(may, target) {
+					t.Errorf("a value that only %v may have was sent to %s: …%s…", may, target, around)
+				}
 			}
 		}
 		eachMessage(t, s, func(m *nats.Msg) {
-			if strings.HasPrefix(m.Subject, "hr.team.") && bytes.Contains(m.Data, []byte(value)) {
+			if strings.HasPrefix(m.Subject, "hr.team.") && standing(string(m.Data), value) != "" {
 				t.Errorf("a value that only %v may have was sent to the team", may)
 			}
 		})
 	}
-	if b, _ := json.Marshal(s.vendor("carrier").Writes); !bytes.Contains(b, []byte("PPO-500")) {
-		t.Error("the search does not find the plan where it belongs")
+	for value, target := range map[string]string{"PPO-500": "carrier", "19880514": "carrier", "900123499": "carrier", "98000.00": "payroll"} {
+		if b, _ := json.Marshal(s.vendor(target).Writes); standing(string(b), value) == "" {
+			t.Errorf("the search does not find at %s what belongs there (%s)", target, value)
+		}
+	}
+}
+
+// standing finds a value with what stands around it, or nothing. Within
+// hexadecimal digits it is none: one id of a trace or of an employee in some ten
+// thousand holds the five digits of a salary.
+func standing(text, value string) string {
+	hex := func(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+	for from := 0; ; {
+		i := strings.Index(text[from:], value)
+		if i < 0 {
+			return ""
+		}
+		i, from = from+i, from+i+1
+		end := i + len(value)
+		if (i == 0 || !hex(text[i-1])) && (end == len(text) || !hex(text[end])) {
+			return text[max(0, i-60):min(len(text), end+60)]
+		}
+	}
+}
+
+// TestAValueWithinAnIDIsNone: an id that holds the digits of a salary is no
+// salary, and a salary is one however it is written.
+func TestAValueWithinAnIDIsNone(t *testing.T) {
+	t.Parallel()
+	for text, is := range map[string]bool{
+		`{"id":"01935e5c-aa91-7234-8d69-912344c0c6ab"}`:           false,
+		`00-8d69d8c0c6ab2603991234bcdf934dc4-8d69d8c0c6ab2603-01`: false,
+		`{"id":"a91234","pay":"91234"}`:                           true,
+		`{"pay":91234.56}`:                                        true, `"id\n91234,x"`: true, `91234`: true, `pay 91234 USD`: true, `*91234~`: true,
+	} {
+		if got := standing(text, "91234") != ""; got != is {
+			t.Errorf("%s: found %v, want %v", text, got, is)
+		}
 	}
 }
 
