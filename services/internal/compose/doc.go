@@ -1,3 +1,3 @@
-// Package compose checks docker-compose.yml against the programs: its tests
-// need no container engine.
+// Package compose checks docker-compose.yml against the programs and runs it:
+// its tests need no container engine.
 package compose
