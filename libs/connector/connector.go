@@ -176,7 +176,7 @@ type Delivery struct {
 	Event     string         // the CloudEvents id behind it; the idempotency key is derived from it
 	Type      string         // event type
 	Version   uint64         // the employee's version
-	Previous  uint64         // the version that was applied before, 0 if none
+	Previous  uint64         // the last version that is done with, also one that was given up or never sent; 0 if none
 	Status    string         // employment.status
 	Was       string         // the status that was applied last, "" if none
 	Body      map[string]any // the mapped fields, minimised: exactly what may be sent

@@ -61,6 +61,22 @@ func later(t *testing.T, s Setup) {
 	}
 }
 
+// givenUp follows a first version that became a dead letter: it was done with,
+// and nobody was made.
+func givenUp(t *testing.T, s Setup) {
+	r := open(t, s)
+	d := s.hired(Sample)
+	d.Previous, d.Version = d.Version, d.Version+1
+	first := r.apply(d)
+	if r.person() == nil {
+		t.Fatal("nobody was made")
+	}
+	moved := Sample
+	moved.Title = "Head of Analysis"
+	r.apply(next(d, first, "hr.employee.updated.v1", "active", s.Body(moved)))
+	r.person() // still one
+}
+
 func onlyBody(t *testing.T, s Setup) {
 	r := open(t, s)
 	d := s.hired(Sample)
@@ -215,11 +231,16 @@ func withdrawn(t *testing.T, s Setup) {
 	r := open(t, s)
 	d := s.hired(Sample)
 	d.Status, d.Type = "withdrawn", "hr.employee.withdrawn.v1"
-	if got := r.apply(d); got.Outcome != "unchanged" {
+	got := r.apply(d)
+	if got.Outcome != "unchanged" {
 		t.Errorf("outcome %q, want unchanged", got.Outcome)
 	}
 	if r.person() != nil {
 		t.Error("a person who never came was made")
+	}
+	r.apply(next(d, got, "hr.employee.hired.v1", "active", d.Body))
+	if p := r.person(); p == nil || s.Gone(p) || !slices.Contains(leaves(anyOf(p)), Sample.Title) {
+		t.Errorf("who came after all is not there: %v", p)
 	}
 }
 

@@ -75,6 +75,7 @@ var Sample = Person{Number: "E-10417", Email: "zofia.lukasik-zak@brightfjord.exa
 func Run(t *testing.T, s Setup) {
 	t.Run("the same delivery twice has one effect", func(t *testing.T) { twice(t, s) })
 	t.Run("later writes reach the same person", func(t *testing.T) { later(t, s) })
+	t.Run("who was given up is made with the next version", func(t *testing.T) { givenUp(t, s) })
 	t.Run("only fields of the body are sent", func(t *testing.T) { onlyBody(t, s) })
 	if !s.Untraced {
 		t.Run("the trace arrives", func(t *testing.T) { traced(t, s) })
@@ -99,7 +100,7 @@ func Run(t *testing.T, s Setup) {
 	}
 	if s.Gone != nil {
 		t.Run("who left is shut out, once", func(t *testing.T) { leaver(t, s) })
-		t.Run("who never came is not sent", func(t *testing.T) { withdrawn(t, s) })
+		t.Run("who never came is not sent, and made if he comes after all", func(t *testing.T) { withdrawn(t, s) })
 		t.Run("who comes back is let in", func(t *testing.T) { rehire(t, s) })
 	}
 }
@@ -123,7 +124,7 @@ func (s Setup) hired(p Person) connector.Delivery {
 func next(d connector.Delivery, r connector.Receipt, kind, status string, body map[string]any) connector.Delivery {
 	d.Previous, d.Version = d.Version, d.Version+1
 	d.Event += "+"
-	d.Type, d.Status = kind, status
+	d.Type, d.Status, d.Was = kind, status, d.Status
 	d.Before, d.Body = d.Body, body
 	d.Refs = r.Refs
 	return d

@@ -135,15 +135,35 @@ func (s sink) create(ctx context.Context, d connector.Delivery, p connector.Prog
 	return refs, append(sent, row...), err
 }
 
-// update sends what differs from the body that was applied last; all of it if
-// that is not known. A field that the body does not have is not touched, one
-// with null is emptied.
+// update sends the fields and the row of the employment. An end goes first: a
+// field that is refused must not keep anybody employed.
 func (s sink) update(ctx context.Context, d connector.Delivery) (connector.Receipt, error) {
 	id := d.Refs["id"]
 	if !isID(id) {
 		return connector.Receipt{}, fault.New(fault.Record, "refs", "the saved id is not one of BambooHR")
 	}
-	refs := maps.Clone(d.Refs)
+	receipt := connector.Receipt{Refs: maps.Clone(d.Refs), Key: id, Outcome: "unchanged", Sent: []string{}}
+	steps := []func(context.Context, connector.Delivery, connector.Refs) ([]string, error){s.fields, s.spell}
+	if leaves(d.Status) {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		sent, err := step(ctx, d, receipt.Refs)
+		if err != nil {
+			return connector.Receipt{}, err
+		}
+		if sent != nil {
+			receipt.Outcome, receipt.Sent = "", append(receipt.Sent, sent...)
+		}
+	}
+	return receipt, nil
+}
+
+// fields sends what differs from the body that was applied last; all of it if
+// that is not known. A field that the body does not have is not touched, one
+// with null is emptied. It gives the fields of the body that were sent, nil if
+// nothing was to be done, and keeps refs["our_id"].
+func (s sink) fields(ctx context.Context, d connector.Delivery, refs connector.Refs) ([]string, error) {
 	changed := map[string]any{}
 	for name, v := range d.Body {
 		if isRowField(name) {
@@ -156,26 +176,22 @@ func (s sink) update(ctx context.Context, d connector.Delivery) (connector.Recei
 			changed[name] = v
 		}
 	}
-	sent := slices.Sorted(maps.Keys(changed))
+	sent := slices.AppendSeq([]string{}, maps.Keys(changed))
+	slices.Sort(sent)
 	if s.ourField != "" && refs["our_id"] != d.ID {
 		changed[s.ourField] = d.ID
+	}
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	_, err := s.do(ctx, call{method: http.MethodPost, path: "/employees/" + refs["id"], template: "/employees/{id}", json: changed, person: true})
+	if err != nil {
+		return nil, err
+	}
+	if s.ourField != "" {
 		refs["our_id"] = d.ID
 	}
-	if len(changed) > 0 {
-		_, err := s.do(ctx, call{method: http.MethodPost, path: "/employees/" + id, template: "/employees/{id}", json: changed, person: true})
-		if err != nil {
-			return connector.Receipt{Refs: d.Refs}, err
-		}
-	}
-	row, err := s.spell(ctx, d, refs)
-	if err != nil {
-		return connector.Receipt{Refs: refs, Key: id, Sent: sent}, err
-	}
-	sent = append(sent, row...)
-	if len(changed) == 0 && row == nil {
-		return connector.Receipt{Refs: refs, Key: id, Outcome: "unchanged", Sent: []string{}}, nil
-	}
-	return connector.Receipt{Refs: refs, Key: id, Sent: sent}, nil
+	return sent, nil
 }
 
 func text(body map[string]any, name string) string {

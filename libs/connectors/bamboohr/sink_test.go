@@ -183,6 +183,26 @@ func TestEndOfEmployment(t *testing.T) {
 	}
 }
 
+// TestARefusedFieldDoesNotHoldTheEndUp: the employment ends, and the field is a
+// dead letter of its own.
+func TestARefusedFieldDoesNotHoldTheEndUp(t *testing.T) {
+	g := newTarget(t, nil)
+	other := hired()
+	other.ID, other.Body, other.Match = "01J9", with(other.Body, map[string]any{"workEmail": "jan@x.example", "employeeNumber": "0432"}), connector.Match{}
+	g.apply(other)
+	d := hired()
+	r := g.apply(d)
+	d.Before, d.Refs, d.Status = d.Body, r.Refs, "terminated"
+	d.Body = with(d.Body, map[string]any{"workEmail": "jan@x.example", "terminationDate": "2026-02-28"})
+	_, err := g.Apply(t.Context(), d, nil)
+	if f := fault.Of(err); f == nil || f.Class != fault.Record {
+		t.Errorf("error %v", err)
+	}
+	if got := g.person(r.Key)["terminationDate"]; got != "2026-02-28" {
+		t.Errorf("ends on %v", got)
+	}
+}
+
 func TestEndWithoutADayIsThatOfTheChange(t *testing.T) {
 	g := newTarget(t, nil)
 	d := hired()

@@ -43,10 +43,11 @@ func (s *sink) Find(ctx context.Context, d connector.Delivery) ([]connector.Foun
 }
 
 // search knows names only, and Gusto has no place for our id: so it asks for
-// the family name and compares. Who has the same e-mail is surely the person;
-// who has no e-mail to compare, but the same names, birth date and a social
-// security number where we have one, too. Same names and birth date with
-// another e-mail is for a person to decide.
+// the family name and compares. Who has the same e-mail is surely the person,
+// unless born on another day: couples share one. Who has no e-mail to compare,
+// but the same names, birth date and a social security number where we have
+// one, too. Same names and birth date with another e-mail, or same names and
+// e-mail with another birth date, is for a person to decide.
 func (s *sink) search(ctx context.Context, d connector.Delivery) ([]candidate, error) {
 	want, _ := d.Body["employee"].(map[string]any)
 	family := text(want, "last_name")
@@ -80,24 +81,28 @@ type verdict int
 
 const (
 	isOther verdict = iota
-	isLike          // same names and birth date, another e-mail
+	isLike          // same names, and either e-mail or birth date is another
 	isAlike         // same names and birth date, and no e-mail to tell by
-	isSure          // same e-mail
+	isSure          // same e-mail, and no other birth date
 )
 
 func compare(p person, want map[string]any, m connector.Match) verdict {
 	ours := []string{text(want, "work_email"), text(want, "email"), m.WorkEmail}
-	told := false
+	told, mailed := false, false
 	for _, theirs := range []string{p.text("work_email"), p.text("email")} {
 		for _, mail := range ours {
-			if mail != "" && strings.EqualFold(strings.TrimSpace(theirs), mail) {
-				return isSure
-			}
 			told = told || mail != "" && theirs != ""
+			mailed = mailed || mail != "" && strings.EqualFold(strings.TrimSpace(theirs), mail)
 		}
 	}
-	born := text(want, "date_of_birth")
-	if born == "" || p.text("date_of_birth") != born || !strings.EqualFold(p.text("first_name"), text(want, "first_name")) || !strings.EqualFold(p.text("last_name"), text(want, "last_name")) {
+	born, theirs := text(want, "date_of_birth"), p.text("date_of_birth")
+	named := strings.EqualFold(p.text("first_name"), text(want, "first_name")) && strings.EqualFold(p.text("last_name"), text(want, "last_name"))
+	switch {
+	case mailed && (born == "" || theirs == "" || born == theirs):
+		return isSure
+	case mailed && named: // or a birth date that was corrected
+		return isLike
+	case !named || born == "" || born != theirs:
 		return isOther
 	}
 	if told || (text(want, "ssn") != "" && !p.HasSSN) {

@@ -25,6 +25,11 @@ func TestLookup(t *testing.T) {
 		{"no number there", born, over(born, map[string]any{"ssn": "900123401"}), 1, false},
 		{"another family name", over(born, map[string]any{"last_name": "Kowalska"}), born, 0, false},
 		{"born another day", born, over(born, map[string]any{"date_of_birth": "1991-07-05"}), 0, false},
+		{
+			"an e-mail that a couple shares", over(born, map[string]any{"first_name": "Ann", "date_of_birth": "1990-01-02", "email": "obrien@home.example"}),
+			over(born, map[string]any{"email": "obrien@home.example"}), 0, false,
+		},
+		{"the e-mail, but born another day", over(born, map[string]any{"email": "zoe@home.example"}), over(born, map[string]any{"email": "zoe@home.example", "date_of_birth": "1991-07-05"}), 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)

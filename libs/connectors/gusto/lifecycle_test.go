@@ -60,6 +60,35 @@ func TestHireWithEverything(t *testing.T) {
 	}
 }
 
+// TestMadeAfterAll: who left before we knew him, or was withdrawn and deleted,
+// has a body that was noted as applied; of it nothing is there.
+func TestMadeAfterAll(t *testing.T) {
+	want := []string{
+		"POST employees", "POST home_addresses", "POST work_addresses", "POST jobs", "PUT compensations",
+		"PUT federal_taxes", "PUT state_taxes", "POST employee_benefits",
+	}
+	for name, before := range map[string]func(*world, connector.Delivery) connector.Delivery{
+		"a leaver whom nobody knew": func(w *world, d connector.Delivery) connector.Delivery {
+			d.Status = "terminated"
+			return then(d, w.apply(t, d), "active", nil)
+		},
+		"withdrawn, and hired again": func(w *world, d connector.Delivery) connector.Delivery {
+			d = then(d, w.apply(t, d), "withdrawn", nil)
+			return then(d, w.apply(t, d), "active", nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			d := before(w, hired(whole()))
+			w.writes()
+			w.apply(t, d)
+			if diff := cmp.Diff(want, kinds(w.writes())); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestEveryCrashIsResumed cuts the hire off at each of its calls, before and
 // after the call took effect, and lets it go on with the refs that were saved.
 func TestEveryCrashIsResumed(t *testing.T) {

@@ -23,6 +23,7 @@ const tokenPath = "/oauth/token"
 type credential struct {
 	clientID, clientSecret string
 	canRefresh             bool
+	from                   string // digest of the refresh token that is configured
 	file                   string
 	log                    *slog.Logger
 
@@ -32,10 +33,13 @@ type credential struct {
 	refresh  string // read and written while renewing only
 }
 
-// tokens are what the file holds, and what Gusto answers.
+// tokens are what the file holds, and what Gusto answers. From, in the file
+// alone, is the configured token that they came from: when the company was
+// connected again there is another, and the file's are of no use any more.
 type tokens struct {
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
+	From    string `json:"from,omitempty"`
 }
 
 func newCredential(a connector.Account) *credential {
@@ -44,8 +48,8 @@ func newCredential(a connector.Account) *credential {
 		access: a.Secrets["token"].Reveal(), refresh: a.Secrets["refresh_token"].Reveal(),
 		file: a.Text("token_file"), log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)),
 	}
-	c.canRefresh = c.refresh != ""
-	if kept, err := c.load(); err == nil && c.renews() && kept.Refresh != "" {
+	c.canRefresh, c.from = c.refresh != "", hash([]byte(c.refresh))
+	if kept, err := c.load(); err == nil && c.renews() && kept.Refresh != "" && (kept.From == "" || kept.From == c.from) {
 		c.access, c.refresh = kept.Access, kept.Refresh
 	}
 	return c
@@ -114,7 +118,7 @@ func (c *credential) save() error {
 	if c.file == "" {
 		return nil
 	}
-	b, err := json.Marshal(tokens{c.access, c.refresh})
+	b, err := json.Marshal(tokens{c.access, c.refresh, c.from})
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,8 @@ type payStep struct {
 //	that of the day before says the same       nothing
 //	else                                       a further one with its effective date
 //
-// A planned one that we wrote and that is not wanted any more is taken out.
+// The one that we wrote last is taken out if another stands for it, see
+// [run.replaced].
 func (r *run) raise(j job) payStep {
 	want := r.section("compensation")
 	if text(want, "rate") == "" || r.settled("compensation") {
@@ -150,8 +151,8 @@ func (r *run) raise(j job) payStep {
 		day = r.day()
 	}
 	day = max(day, first.Effective)
-	if planned, ok := r.planned(all, day); ok {
-		return payStep{method: http.MethodDelete, template: "/v1/compensations/{id}", id: planned.UUID}
+	if old, ok := r.replaced(all, day, as); ok {
+		return payStep{method: http.MethodDelete, template: "/v1/compensations/{id}", id: old.UUID}
 	}
 	then := all[inForceOn(all, day)]
 	switch {
@@ -191,19 +192,21 @@ func inForceOn(all []compensation, day string) int {
 	return i
 }
 
-// planned is a raise that we wrote for a day that has not come, and that the
-// wanted pay comes before: it was taken back.
-func (r *run) planned(all []compensation, day string) (compensation, bool) {
+// replaced is the raise that we wrote last, if the wanted pay stands for it and
+// it would still be paid: it was planned and comes on another day, or it was
+// taken back for a pay of an earlier day. Gusto deletes none that went out,
+// which is then for a person.
+func (r *run) replaced(all []compensation, day string, as func(compensation) bool) (compensation, bool) {
 	before, _ := r.d.Before["compensation"].(map[string]any)
-	was := text(before, "effective_date")
-	if was <= day || was <= r.today() {
-		return compensation{}, false
-	}
+	was, planned := text(before, "effective_date"), text(before, "effective_date") > r.today()
 	i := slices.IndexFunc(all, func(c compensation) bool { return c.Effective == was && equalAmount(c.Rate, text(before, "rate")) })
-	if i <= 0 {
+	switch {
+	case i <= 0:
 		return compensation{}, false
+	case was > day && (planned || !as(all[i])), was < day && planned && as(all[i]):
+		return all[i], true
 	}
-	return all[i], true
+	return compensation{}, false
 }
 
 // pay makes the call of a step. Taking out a planned raise may leave another

@@ -40,6 +40,14 @@ func TestPayOverTime(t *testing.T) {
 			{raise("104000.00", "2026-07-01"), []string{"POST compensations"}, []string{"2026-02-16 98750.00", "2026-07-01 104000.00"}},
 			{raise("104000.00", "2026-05-01"), []string{"DELETE compensations", "POST compensations"}, []string{"2026-02-16 98750.00", "2026-05-01 104000.00"}},
 		},
+		"a planned raise comes later": {
+			{raise("104000.00", "2026-07-01"), []string{"POST compensations"}, []string{"2026-02-16 98750.00", "2026-07-01 104000.00"}},
+			{raise("104000.00", "2026-09-01"), []string{"DELETE compensations", "POST compensations"}, []string{"2026-02-16 98750.00", "2026-09-01 104000.00"}},
+		},
+		"a raise of today was another, from an earlier day": {
+			{raise("104000.00", "2026-03-02"), []string{"POST compensations"}, []string{"2026-02-16 98750.00", "2026-03-02 104000.00"}},
+			{raise("101000.00", "2026-02-23"), []string{"DELETE compensations", "POST compensations"}, []string{"2026-02-16 98750.00", "2026-02-23 101000.00"}},
+		},
 		"a day that only repeats what is paid": {
 			{raise("98750.00", "2026-04-01"), nil, []string{"2026-02-16 98750.00"}},
 		},

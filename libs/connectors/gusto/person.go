@@ -139,7 +139,9 @@ func (r *run) address(ctx context.Context, kind string, want map[string]any, as 
 		}
 	}
 	body := maps.Clone(want)
-	body["effective_date"] = r.day()
+	// Not before the one that holds: of somebody who has not started that one
+	// begins with the hire, and would take over again on that day.
+	body["effective_date"] = max(r.day(), now.Effective)
 	k := call{method: http.MethodPost, template: "/v1/employees/{id}/" + kind + "_addresses", id: r.refs[refID], json: body}
 	if !any {
 		if day := text(r.section("job"), "hire_date"); day != "" {

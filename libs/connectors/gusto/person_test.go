@@ -1,6 +1,7 @@
 package gusto
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -32,6 +33,31 @@ func TestMoves(t *testing.T) {
 	}
 }
 
+// TestMovesBeforeTheFirstDay: addresses begin with the hire, and what is said
+// of them before is a correction.
+func TestMovesBeforeTheFirstDay(t *testing.T) {
+	w := newWorld(t, nil)
+	d := hired(over(whole(), map[string]any{"job": map[string]any{"hire_date": "2026-06-01"}}))
+	d.Status = "pre_hire"
+	r := w.apply(t, d)
+	w.writes()
+	d = then(d, r, "pre_hire", map[string]any{"home_address": map[string]any{"street_1": "7 Elm St"}, "work_address": map[string]any{"location": "Austin, TX"}})
+	r = w.apply(t, d)
+	if diff := cmp.Diff([]string{"PUT home_addresses", "PUT work_addresses"}, kinds(w.writes())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	w.now = w.now.AddDate(0, 4, 0) // he has started
+	for kind, want := range map[string]string{"home": "7 Elm St", "work": placeOf(t, "Austin")} {
+		var list []map[string]any
+		w.call(t, http.MethodGet, "/v1/employees/"+r.Key+"/"+kind+"_addresses", nil, &list)
+		for _, a := range list {
+			if a["active"] == true && a["street_1"] != want && a["location_uuid"] != want {
+				t.Errorf("%s address in force: %v", kind, a)
+			}
+		}
+	}
+}
+
 func TestDeductions(t *testing.T) {
 	w := newWorld(t, nil)
 	d := hired(whole())
@@ -58,6 +84,9 @@ func TestDeductions(t *testing.T) {
 		{list(over(medical("150.00"), map[string]any{"end": "2026-03-01"})), []string{"PUT employee_benefits"}, map[string]string{}},
 		{list(medical("160.00")), []string{"PUT employee_benefits"}, map[string]string{"160.00": "2026-03-01"}},
 		{list(), []string{"PUT employee_benefits"}, map[string]string{}},
+		{list(medical("160.00")), []string{"PUT employee_benefits"}, map[string]string{"160.00": "2026-03-01"}},
+		{map[string]any{"benefits": nil}, []string{"PUT employee_benefits"}, map[string]string{}}, // cleared
+		{map[string]any{"benefits": nil}, nil, map[string]string{}},
 	} {
 		d = then(d, r, "active", s.change)
 		r = w.apply(t, d)

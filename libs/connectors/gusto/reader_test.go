@@ -115,6 +115,17 @@ func TestRefresh(t *testing.T) {
 	if f := fault.Of(err); f == nil || f.Class != fault.Target || f.Reason != "auth" {
 		t.Errorf("with a refresh token that is used up: %v", err)
 	}
+	elsewhere := account()
+	elsewhere.Settings["token_file"], elsewhere.Secrets["refresh_token"] = "", secret.New("refresh-1")
+	if err := open(elsewhere).Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.do(t, "expire_token", nil)
+	again := account()
+	again.Secrets["refresh_token"] = secret.New("refresh-2") // the company was connected again
+	if err := open(again).Check(t.Context()); err != nil {
+		t.Errorf("connected again, with the file of the connection before: %v", err)
+	}
 }
 
 // TestManyCallsRefreshOnce: a refresh token is good for one use.

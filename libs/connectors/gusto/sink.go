@@ -112,6 +112,7 @@ func (r *run) find(ctx context.Context) error {
 		}
 		return err
 	}
+	r.d.Before = nil // what was said of somebody who is not known here is not what is there
 	found, err := r.search(ctx, r.d)
 	switch {
 	case err != nil || len(found) == 0:
@@ -119,7 +120,6 @@ func (r *run) find(ctx context.Context) error {
 	case len(found) > 1 || !found[0].sure:
 		return wrong("exists", "employee", "an employee of this name exists and is not surely this person")
 	}
-	r.d.Before = nil // what we know of him is not what is there
 	r.refs[refID] = found[0].UUID
 	if r.cur, err = r.employee(ctx, found[0].UUID); err != nil {
 		return err
@@ -174,13 +174,11 @@ func (r *run) section(name string) map[string]any {
 	return m
 }
 
-// settled tells that a section is as it was applied last: nothing to look at.
+// settled tells that a section is not said, or as it was applied last: nothing
+// to look at. One that is null is said: what it held before is gone.
 func (r *run) settled(name string) bool {
 	want, said := r.d.Body[name]
-	if !said || want == nil {
-		return true
-	}
-	return r.d.Before != nil && within(r.d.Before[name], want)
+	return !said || r.d.Before != nil && within(r.d.Before[name], want)
 }
 
 // within tells whether all of want stands in have.

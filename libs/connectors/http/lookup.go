@@ -57,7 +57,7 @@ func optionalPath(s string) (string, error) {
 // placeholders, nobody is found. A change is only asked for when it may have
 // been sent before; its person has no other refs than before.
 func (s *sink) Find(ctx context.Context, d connector.Delivery) ([]connector.Found, error) {
-	if key := d.Refs[refKey]; key != "" && !s.lookup.ofEvents() {
+	if keyOf(d) != "" && !s.lookup.ofEvents() {
 		return []connector.Found{{Refs: d.Refs, Sure: true}}, nil
 	}
 	if s.lookup == nil || s.lookup.ofEvents() && d.Since.IsZero() {
@@ -89,7 +89,7 @@ func (s *sink) Find(ctx context.Context, d connector.Delivery) ([]connector.Foun
 		return out, nil
 	}
 	for _, k := range keys {
-		out = append(out, connector.Found{Refs: withKey(d.Refs, k), Sure: len(keys) == 1})
+		out = append(out, connector.Found{Refs: with(d.Refs, refKey, k), Sure: len(keys) == 1})
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package httpconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,8 +22,9 @@ import (
 
 // Names in Refs.
 const (
-	refKey     = "key"     // the target's id of the person
-	refDeleted = "deleted" // "true": a leaver was removed there, a rehire begins anew
+	refKey   = "key"   // the target's id of the person
+	refID    = "id"    // the same, where the account is a source and its key came from there
+	refThere = "there" // "true": a write of the person succeeded, and gave no id
 )
 
 // verb is how one kind of write is called.
@@ -54,11 +56,13 @@ func (s *sink) Effects() connector.Effects { return s.effects }
 
 // Apply writes one state. Who is not known at the target is looked up first,
 // where a lookup is configured; so is a change that may have been sent before.
+//
+// Known is whose id we have, or of whom a write succeeded, until they are
+// removed there. Versions that were given up or kept back make nobody known.
 func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Progress) (connector.Receipt, error) {
-	key := d.Refs[refKey]
-	deleted := d.Refs[refDeleted] != ""
-	known := key != "" || (d.Previous > 0 && !deleted)
-	gone := d.Status == "terminated" || d.Status == "withdrawn"
+	key := keyOf(d)
+	known := key != "" || d.Refs[refThere] != "" || d.Before != nil && !leaves(d.Was)
+	gone := leaves(d.Status)
 	if s.lookup.ofEvents() {
 		found, err := s.Find(ctx, d)
 		if err != nil {
@@ -78,8 +82,9 @@ func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Prog
 		}
 		known = known || key != ""
 	}
-	never := s.lookup.ofPeople() || (d.Since.IsZero() && !s.disable.own && s.effects.StateLike)
-	if gone && !known && (deleted || never) {
+	blind := !s.disable.own || s.disable.target.needs("key") && key == "" // no way to disable whom we do not know
+	never := s.lookup.ofPeople() || (d.Since.IsZero() && blind && s.effects.StateLike)
+	if gone && !known && (never || leaves(d.Was)) {
 		// A person the target never had is not sent there to be marked as gone.
 		// One that wants every change gets this one too.
 		return connector.Receipt{Refs: d.Refs, Outcome: "unchanged", Sent: []string{}}, nil
@@ -95,7 +100,7 @@ func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Prog
 }
 
 func (s *sink) write(ctx context.Context, d connector.Delivery, v verb, key string) (connector.Receipt, error) {
-	receipt := connector.Receipt{Refs: withKey(d.Refs, key)}
+	receipt := connector.Receipt{Refs: with(d.Refs, refKey, key), Key: key}
 	path, query, ok := v.target.fill(writeValues(d, v.name, key))
 	if !ok {
 		return connector.Receipt{}, fault.New(fault.Record, "no_ref", "the path of %s needs an id that is not known: set ref or lookup.path", v.name)
@@ -126,18 +131,21 @@ func (s *sink) write(ctx context.Context, d connector.Delivery, v verb, key stri
 	return s.remember(receipt, v, answer), nil
 }
 
-// remember notes the target's id, or that the person was removed there.
+func leaves(status string) bool { return status == "terminated" || status == "withdrawn" }
+
+// remember notes the target's id, or that the person is there. Of one who was
+// removed nothing stays: then delivery looks for them before a rehire, as
+// before any create.
 func (s *sink) remember(r connector.Receipt, v verb, a httpx.Answer) connector.Receipt {
 	if v.name == "disable" && v.method == http.MethodDelete {
-		r.Refs = connector.Refs{refDeleted: "true"}
+		r.Refs = connector.Refs{}
 		return r
 	}
-	if id := s.readRef(a); id != "" {
-		r.Refs = withKey(r.Refs, id)
-	}
-	if r.Refs[refDeleted] != "" {
-		r.Refs = maps.Clone(r.Refs)
-		delete(r.Refs, refDeleted)
+	switch id := s.readRef(a); {
+	case id != "":
+		r.Refs, r.Key = with(r.Refs, refKey, id), id
+	case r.Refs[refKey] == "":
+		r.Refs = with(r.Refs, refThere, "true")
 	}
 	return r
 }
@@ -147,6 +155,8 @@ func (s *sink) refused(ctx context.Context, d connector.Delivery, v verb, a http
 	switch f := fault.Of(err); {
 	case f.Class == fault.Done:
 	case v.name == "disable" && v.own && (a.Status == http.StatusNotFound || a.Status == http.StatusGone):
+		receipt.Refs, receipt.Outcome = connector.Refs{}, "unchanged" // not there, however that came
+		return receipt, nil
 	case v.name == "create" && a.Status == http.StatusConflict && s.lookup.ofPeople():
 		found, findErr := s.Find(ctx, d)
 		if findErr != nil {
@@ -219,15 +229,25 @@ var classWords = map[string]fault.Class{
 	"throttled": fault.Throttled, "transient": fault.Transient,
 }
 
-func withKey(refs connector.Refs, key string) connector.Refs {
-	if key == "" {
+// keyOf is the target's id of the person. The source's key is believed until
+// the first write: it may be of somebody who was removed since.
+func keyOf(d connector.Delivery) string {
+	if d.Was != "" {
+		return d.Refs[refKey]
+	}
+	return cmp.Or(d.Refs[refKey], d.Refs[refID])
+}
+
+// with is refs and one more; "" is none.
+func with(refs connector.Refs, name, value string) connector.Refs {
+	if value == "" {
 		return refs
 	}
 	out := maps.Clone(refs)
 	if out == nil {
 		out = connector.Refs{}
 	}
-	out[refKey] = key
+	out[name] = value
 	return out
 }
 

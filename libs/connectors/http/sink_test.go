@@ -231,6 +231,65 @@ func TestLeaverWhoIsGoneAlready(t *testing.T) {
 	}
 }
 
+// TestWhoIsRemovedIsForgotten: a rehire is a create like any other, which
+// delivery looks and notes an intent for only where there are no refs.
+func TestWhoIsRemovedIsForgotten(t *testing.T) {
+	for status, settings := range map[int]map[string]any{
+		204: {"disable.method": "DELETE"},
+		404: {"disable.method": "POST", "disable.path": "/people/{key}/disable"},
+	} {
+		s, _ := receiver(t, status, nil, ``, settings)
+		d := change()
+		d.Status = "terminated"
+		if got, err := s.Apply(t.Context(), d, nil); err != nil || got.Refs == nil || len(got.Refs) > 0 {
+			t.Errorf("%d: %+v, %v", status, got, err)
+		}
+	}
+}
+
+// TestTheSameAccountIsASource: its key of a person is the target's id, and what
+// we make there is told by the key that it gets.
+func TestTheSameAccountIsASource(t *testing.T) {
+	settings := map[string]any{"create.method": "POST", "create.path": "/people", "ref": "id", "update.path": "/people/{key}"}
+	for want, refs := range map[string]connector.Refs{"PUT /people/117": {"id": "117"}, "POST /people": nil} {
+		s, came := receiver(t, 200, nil, `{"id":117}`, settings)
+		d := change()
+		d.Refs, d.Previous = refs, 0
+		got, err := s.Apply(t.Context(), d, nil)
+		if err != nil || len(*came) != 1 || (*came)[0].Method+" "+(*came)[0].Path != want || got.Key != "117" || got.Refs[refKey] != "117" {
+			t.Errorf("%v, %+v, %v", *came, got, err)
+		}
+	}
+}
+
+// TestWhoIsKnown decides between the first write of a person and a later one.
+func TestWhoIsKnown(t *testing.T) {
+	before := map[string]any{"title": "Clerk"}
+	for name, c := range map[string]struct {
+		d    connector.Delivery
+		want string
+	}{
+		"nobody yet":                         {connector.Delivery{}, "POST /people"},
+		"the first version was given up":     {connector.Delivery{Previous: 1}, "POST /people"},
+		"a leaver who was not sent":          {connector.Delivery{Previous: 1, Was: "terminated", Before: before}, "POST /people"},
+		"written, by the refs":               {connector.Delivery{Previous: 1, Refs: connector.Refs{refThere: "true"}}, "PUT /people/emp"},
+		"written, before refs said so":       {connector.Delivery{Previous: 1, Was: "active", Before: before}, "PUT /people/emp"},
+		"disabled there, and comes back":     {connector.Delivery{Previous: 2, Was: "terminated", Before: before, Refs: connector.Refs{refThere: "true"}}, "PUT /people/emp"},
+		"removed there, and a source too":    {connector.Delivery{Previous: 2, Was: "terminated", Before: before, Refs: connector.Refs{refID: "117"}}, "POST /people"},
+		"removed there, and comes back":      {connector.Delivery{Previous: 2, Was: "terminated", Before: before, Refs: connector.Refs{}}, "POST /people"},
+		"written, and nothing else is known": {connector.Delivery{Previous: 1, Refs: connector.Refs{refThere: "true"}}, "PUT /people/emp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, came := receiver(t, 200, nil, `{}`, map[string]any{"create.method": "POST", "create.path": "/people"})
+			c.d.ID, c.d.Event, c.d.Status, c.d.Version, c.d.Body = "emp", "evt", "active", c.d.Previous+1, map[string]any{"title": "Analyst"}
+			got, err := s.Apply(t.Context(), c.d, nil)
+			if err != nil || len(*came) != 1 || (*came)[0].Method+" "+(*came)[0].Path != c.want || got.Refs[refThere] == "" {
+				t.Errorf("%v, %+v, %v", *came, got, err)
+			}
+		})
+	}
+}
+
 // TestLeaverWhoNeverWas: a target of states is not told, one of events is.
 func TestLeaverWhoNeverWas(t *testing.T) {
 	for states, want := range map[bool]int{true: 0, false: 1} {
@@ -240,6 +299,16 @@ func TestLeaverWhoNeverWas(t *testing.T) {
 		if _, err := s.Apply(t.Context(), d, nil); err != nil || len(*came) != want {
 			t.Errorf("states %t: %d calls, %v", states, len(*came), err)
 		}
+	}
+	s, came := receiver(t, 200, nil, `{}`, map[string]any{"ref": "id", "disable.method": "DELETE", "disable.path": "/people/{key}"})
+	d := change()
+	d.Refs, d.Previous, d.Status = nil, 0, "terminated"
+	if got, err := s.Apply(t.Context(), d, nil); err != nil || got.Outcome != "unchanged" || len(*came) > 0 {
+		t.Errorf("without an id to remove: %d calls, %+v, %v", len(*came), got, err)
+	}
+	d.Since = time.Now() // a create may have been lost
+	if _, err := s.Apply(t.Context(), d, nil); fault.Reason(err) != "no_ref" {
+		t.Errorf("who may be there: %v", err)
 	}
 }
 

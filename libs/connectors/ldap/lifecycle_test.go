@@ -265,6 +265,15 @@ func TestLeave(t *testing.T) {
 	if err := w.Login(dn, "known"); err != nil {
 		t.Errorf("after the leave: %v", err)
 	}
+	shut.is("leave", "leave_started")
+	shut.is("terminated", "terminated") // shut already, and with a password that somebody knows
+	if r := shut.is("terminated", "updated"); r.Outcome != "unchanged" {
+		t.Errorf("once more: %q", r.Outcome)
+	}
+	shut.is("active", "rehired")
+	if err := w.Login(shut.d.Refs[refDN], "known"); !shutOut(err) {
+		t.Errorf("who left during the leave has the old password: %v", err)
+	}
 }
 
 // TestManager: by the manager's entryUUID or name; one who is not there is left

@@ -153,7 +153,9 @@ func (s *sink) bring(ctx context.Context, c *conn, d connector.Delivery, w wante
 	}
 	d.Refs = s.refs(d.Refs, e)
 	var err error
-	if s.shut(d.Status) && !s.isShut(e) {
+	// An account that was shut for another reason has a password that is known.
+	leaves := gone(d.Status) && d.Refs[refShut] != "" && !gone(d.Refs[refShut])
+	if s.shut(d.Status) && (leaves || !s.isShut(e)) {
 		if e, err = s.lock(ctx, c, e, d, attributes); err != nil {
 			return connector.Receipt{}, err
 		}
