@@ -37,9 +37,11 @@ type Session struct {
 	files  *sftp.Client
 }
 
+// close ends the connection first. The client of SFTP waits until the server has
+// ended its side, which one that has fallen silent never does.
 func (s *Session) close() {
-	_ = s.files.Close() // whatever it says, it is closed
-	_ = s.ssh.Close()
+	_ = s.ssh.Close() // whatever they say, they are closed
+	_ = s.files.Close()
 }
 
 // call makes one call with its span and gives its error as a fault. SFTP has no

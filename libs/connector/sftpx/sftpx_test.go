@@ -228,6 +228,44 @@ func TestCutOff(t *testing.T) {
 	want(t, c.With(ctx, func(sess *sftpx.Session) error { _, err := sess.List(""); return err }), fault.Transient, "timeout")
 }
 
+// mute is a connection that loses what we say from some moment on.
+type mute struct {
+	net.Conn
+	from *atomic.Bool
+}
+
+func (m mute) Write(p []byte) (int, error) {
+	if m.from.Load() {
+		return len(p), nil
+	}
+	return m.Conn.Write(p)
+}
+
+// TestSilence: a server that never hears that we leave, or does not care, keeps
+// the session open for ever; we do not wait for it.
+func TestSilence(t *testing.T) {
+	address, _ := door(t, nil)
+	a := atDoor(address, "x")
+	var from atomic.Bool
+	a.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		return mute{c, &from}, err
+	}
+	c := client(t, a)
+	done := make(chan error, 1)
+	go func() {
+		done <- c.With(context.Background(), func(*sftpx.Session) error { from.Store(true); return nil })
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the session does not end, and every other one waits for it")
+	}
+}
+
 // TestPassword: and the two cases of a rename that only a fake can play.
 func TestPassword(t *testing.T) {
 	address, faults := door(t, map[string]string{"user": "hub", "password": "right"})

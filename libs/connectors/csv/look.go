@@ -2,6 +2,7 @@ package csv
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"time"
@@ -34,19 +35,23 @@ func (s *source) look(sess *sftpx.Session, p *place) (feed []candidate, names ma
 	}
 	now := s.now().Unix()
 	names, there := map[string]bool{}, map[string]*seen{}
+	shapes := map[string]string{}
 	for _, f := range files {
-		names[f.Name] = true
+		names[f.Name], shapes[f.Name] = true, fmt.Sprint(f.Size, "@", f.Modified.Unix())
+	}
+	for _, f := range files {
 		order, ok := s.name.match(f.Name)
 		if !ok {
 			continue
 		}
 		c := candidate{File: f, token: token(f.Name), order: order}
 		c.seen = p.Seen[c.token]
+		proof := shapes[beside(s.manifest, f.Name)]
 		switch {
-		case c.seen == nil:
-			c.seen = &seen{Size: f.Size, Time: f.Modified.Unix(), Since: now, First: now}
-		case c.seen.Size != f.Size || c.seen.Time != f.Modified.Unix():
-			c.seen = &seen{Size: f.Size, Time: f.Modified.Unix(), Since: now, First: now, Bad: c.seen.Bad}
+		case c.seen == nil, proof != "" && proof != c.seen.Proof: // what is behind its manifest is judged anew
+			c.seen = &seen{Size: f.Size, Time: f.Modified.Unix(), Since: now, First: now, Proof: proof}
+		case !c.seen.is(f):
+			c.seen = &seen{Size: f.Size, Time: f.Modified.Unix(), Since: now, First: now, Proof: proof, Bad: c.seen.Bad}
 		}
 		there[c.token] = c.seen
 		feed = append(feed, c)
@@ -61,8 +66,11 @@ func (s *source) look(sess *sftpx.Session, p *place) (feed []candidate, names ma
 	return feed, names, nil
 }
 
+// is tells whether a file still looks as it did.
+func (s *seen) is(f sftpx.File) bool { return s.Size == f.Size && s.Time == f.Modified.Unix() }
+
 // ready tells whether a file is whole as far as can be seen from outside: its
-// companions are there, and it has not changed for a while.
+// companions are there, and neither it nor its manifest has changed for a while.
 func (s *source) ready(c candidate, names map[string]bool) bool {
 	for _, template := range []string{s.manifest, s.marker} {
 		if template != "" && !names[beside(template, c.Name)] {
@@ -94,14 +102,15 @@ func (c candidate) label(sum string) string {
 }
 
 // putAway moves a file that is done, with its companions. That it is gone
-// already is done too.
-func (s *source) putAway(sess *sftpx.Session, a *away) error {
+// already is done too. Where another one has its name by now, that one stays:
+// nobody has read it.
+func (s *source) putAway(sess *sftpx.Session, a *away, was *seen) error {
 	files, err := sess.List(s.folder)
 	if err != nil {
 		return err
 	}
 	i := slices.IndexFunc(files, func(f sftpx.File) bool { return token(f.Name) == a.Token })
-	if i < 0 {
+	if i < 0 || was != nil && !was.is(files[i]) {
 		return nil
 	}
 	to := s.archive

@@ -22,12 +22,13 @@ type place struct {
 // seen is one file that lies there.
 type seen struct {
 	Size  int64  `json:"size"`
-	Time  int64  `json:"time"`           // by the server, Unix
-	Since int64  `json:"since"`          // by us: since when it looks like that
-	First int64  `json:"first"`          // by us: when it was seen first
-	Done  bool   `json:"done,omitempty"` // taken or refused; not looked into until it changes
-	Told  string `json:"told,omitempty"` // what a person was told about it
-	Bad   string `json:"bad,omitempty"`  // the hash of what was refused
+	Time  int64  `json:"time"`            // by the server, Unix
+	Since int64  `json:"since"`           // by us: since when it looks like that
+	First int64  `json:"first"`           // by us: when it was seen first
+	Done  bool   `json:"done,omitempty"`  // taken or refused; not looked into until it changes
+	Told  string `json:"told,omitempty"`  // what a person was told about it
+	Bad   string `json:"bad,omitempty"`   // the hash of what was refused
+	Proof string `json:"proof,omitempty"` // size and time of its manifest
 }
 
 // opened is the file that is being read.
@@ -72,9 +73,7 @@ func (p *place) cursor() (connector.Cursor, error) {
 
 // took notes that a file was taken whole.
 func (p *place) took(sum string, order uint64) {
-	if !slices.Contains(p.Sums, sum) {
-		p.Sums = append(p.Sums, sum)
-	}
+	p.Sums = append(slices.DeleteFunc(p.Sums, func(s string) bool { return s == sum }), sum)
 	if n := len(p.Sums) - keepSums; n > 0 {
 		p.Sums = slices.Delete(p.Sums, 0, n)
 	}

@@ -104,7 +104,7 @@ func (s *source) Changes(ctx context.Context, after connector.Cursor) (connector
 // fetch the one that is being read again after a restart, or look for the next.
 func (s *source) work(sess *sftpx.Session, page *connector.Page, p *place) error {
 	if p.Away != nil {
-		if err := s.putAway(sess, p.Away); err != nil {
+		if err := s.putAway(sess, p.Away, p.Seen[p.Away.Token]); err != nil {
 			return err
 		}
 		p.Away = nil
@@ -140,8 +140,9 @@ func (s *source) work(sess *sftpx.Session, page *connector.Page, p *place) error
 	return nil
 }
 
-// waits tells whether a file must not overtake another.
-func (s *source) waits() bool { return s.wait && s.name.sequence }
+// waits tells whether a file must not overtake another: the one that was
+// overtaken would be refused as old.
+func (s *source) waits() bool { return s.wait && s.name.ordered }
 
 // first opens a file: the checks, and its first page. false: nothing is to be
 // done about it now.
@@ -161,9 +162,9 @@ func (s *source) first(sess *sftpx.Session, page *connector.Page, p *place, c ca
 		c.Done = true
 		return false, nil
 	}
-	if slices.Contains(p.Sums, hash[:short]) && (s.kind != full || c.order <= p.Last) {
+	if s.again(p, hash[:short], c.order) {
 		s.log.Info("a file came again and was taken before", "file", c.label(hash))
-		p.took(hash[:short], c.order)
+		p.Last = max(p.Last, c.order)
 		s.done(page, p, c, hash)
 		return true, nil
 	}
@@ -197,6 +198,17 @@ func (s *source) first(sess *sftpx.Session, page *connector.Page, p *place, c ca
 	s.sum, s.table = hash, t
 	p.Open = &opened{Token: c.token, Sum: hash, Order: c.order, As: as}
 	return true, s.fill(page, p)
+}
+
+// again tells whether a file says nothing that was not taken before. One behind
+// all others does so only if its bytes are those of the newest: an older file
+// may have said the same, and one between them something else. An equal full
+// file is a second look.
+func (s *source) again(p *place, sum string, order uint64) bool {
+	if order <= p.Last {
+		return slices.Contains(p.Sums, sum)
+	}
+	return s.kind != full && len(p.Sums) > 0 && p.Sums[len(p.Sums)-1] == sum
 }
 
 // order judges a file by its place among those that were taken; "" lets it pass.

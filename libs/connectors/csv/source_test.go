@@ -191,6 +191,13 @@ func TestSameAgain(t *testing.T) {
 	w.drop("R_8.csv", header+"2,Mid\n")
 	w.expect("both, in order", "2@8", "1@9")
 
+	w.drop("R_10.csv", header+"1,Eva\n")
+	w.expect("said before, and something else since", "1@10")
+	w.drop("R_9.csv", header+"1,Far\n")
+	w.expect("one from before that again")
+	w.drop("R_11.csv", header+"1,Far\n")
+	w.expect("which is a change by now", "1@11")
+
 	full := newWorld(t)
 	full.drop("R_5.csv", header+"1,Ada\n")
 	full.expect("a roster", "begin", "1@5", "complete")
@@ -223,6 +230,67 @@ func TestWhole(t *testing.T) {
 	w.drop("R_3.done", "")
 	w.now = w.now.Add(2 * time.Hour)
 	w.expect("nobody overtakes it, and somebody is told", "! incomplete")
+	w.expect("once")
+}
+
+// TestDatesInOrder: names with a day tell the order as well, and a file that is
+// not whole yet is not overtaken: it would be refused as old.
+func TestDatesInOrder(t *testing.T) {
+	w := newWorld(t, "kind", changed, "name", "R_{date}.csv", "marker", "{name}.done")
+	w.drop("R_20260301.csv", header+"1,Ada\n")
+	w.drop("R_20260302.csv", header+"1,Eva\n")
+	w.drop("R_20260302.done", "")
+	w.expect("the first has no marker")
+	w.drop("R_20260301.done", "")
+	w.expect("both, in order", "1@20260301", "1@20260302")
+}
+
+// TestAnotherUnderTheName: a file that was laid down while the one before it was
+// being read is neither archived nor deleted unread.
+func TestAnotherUnderTheName(t *testing.T) {
+	for _, put := range []string{"archive", "delete"} {
+		t.Run(put, func(t *testing.T) {
+			w := newWorld(t, "kind", changed, "name", "roster.csv")
+			if put == "delete" {
+				w.account.Settings["archive"], w.account.Settings["delete"] = "", true
+				w.restart()
+			}
+			w.drop("roster.csv", header+"1,Ada\n")
+			p := w.page()
+			if len(p.Records) != 1 {
+				t.Fatalf("got %+v", p)
+			}
+			w.cursor, w.now = p.Next, w.now.Add(time.Minute)
+			w.drop("roster.csv", header+"1,Eva\n")
+			w.expect("the next one", "1@2026-03-02T09:01:00Z")
+			for _, name := range w.files() {
+				if name == "/out/roster.csv" {
+					t.Error("what was taken is still there")
+				}
+			}
+		})
+	}
+}
+
+// TestManifestMeanwhile: one that is still being written proves nothing yet, and
+// one that is corrected has its file judged anew.
+func TestManifestMeanwhile(t *testing.T) {
+	w := newWorld(t, "kind", changed, "manifest", "{name}.json", "stable_for", time.Minute)
+	w.drop("R_1.csv", header+"1,Ada\n")
+	w.expect("first look")
+	w.now = w.now.Add(time.Minute)
+	w.drop("R_1.json", `{"detail_rows": `)
+	w.expect("half a manifest")
+	w.drop("R_1.json", `{"detail_rows": 2}`)
+	w.expect("a whole one, seen once")
+	w.now = w.now.Add(time.Minute)
+	w.expect("which is wrong", "! row_count")
+	w.expect("once")
+	w.drop("R_1.json", `{"detail_rows": 1}`)
+	w.expect("a right one, seen once")
+	w.now = w.now.Add(time.Minute)
+	w.restart()
+	w.expect("and it stands", "1@1")
 	w.expect("once")
 }
 

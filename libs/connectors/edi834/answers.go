@@ -156,7 +156,7 @@ func (f *files) parse(raw []byte) (out []ack, err error) {
 				continue
 			}
 			for _, s := range g.Sets {
-				if a, ok := functional(s); ok {
+				if a, ok := functional(s, i.Sep.Component); ok {
 					a.id = id + "-999-" + s.Number()
 					out = append(out, a)
 				}
@@ -173,8 +173,9 @@ func first(s []string) string {
 	return s[0]
 }
 
-// functional reads one 999 (005010X231A1); false: it is about something else.
-func functional(s x12.Set) (a ack, ok bool) {
+// functional reads one 999 (005010X231A1) whose components are separated so;
+// false: it is about something else.
+func functional(s x12.Set, component byte) (a ack, ok bool) {
 	if s.Segments[0].At(1) != "999" {
 		return a, false
 	}
@@ -201,7 +202,7 @@ func functional(s x12.Set) (a ack, ok bool) {
 			at = &set.errors[len(set.errors)-1]
 		case "CTX":
 			if at != nil && at.subscriber == "" {
-				at.subscriber = subscriberOf(seg)
+				at.subscriber = subscriberOf(seg, component)
 			}
 		case "IK4":
 			if at != nil && at.element == "" {
@@ -220,8 +221,8 @@ func functional(s x12.Set) (a ack, ok bool) {
 }
 
 // subscriberOf reads a business context as in SUBSCRIBER NUMBER REF02:E10217.
-func subscriberOf(seg x12.Segment) string {
-	name, value, ok := strings.Cut(seg.At(1), ":")
+func subscriberOf(seg x12.Segment, component byte) string {
+	name, value, ok := strings.Cut(seg.At(1), string(component))
 	if ok && strings.Contains(strings.ToUpper(name), "SUBSCRIBER") {
 		return strings.TrimSpace(value)
 	}

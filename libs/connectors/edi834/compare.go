@@ -168,7 +168,8 @@ func (p *profile) end(l line, is cover, c change) (string, error) {
 }
 
 // instead is the first day of what the family has now for a line: another plan
-// of it, or another line of its kind, as an HMO for a PPO; "" if there is none.
+// of it, the same one elected anew from later, or another line of its kind, as
+// an HMO for a PPO; "" if there is none.
 func (p *profile) instead(l line, c change) (start string) {
 	now, err := p.cover(c.is)
 	if err != nil {
@@ -179,7 +180,7 @@ func (p *profile) instead(l line, c change) (start string) {
 		n := now.lines[key]
 		before, had := was.lines[key]
 		switch {
-		case n.plan == l.plan, had && before.plan == n.plan && before.start == n.start: // beside it all along
+		case n.plan == l.plan && n.start <= l.start, had && before.plan == n.plan && before.start == n.start: // beside it all along
 		case (key == l.line || alike(key, l.line)) && (start == "" || n.start < start):
 			start = n.start
 		}

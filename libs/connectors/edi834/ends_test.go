@@ -113,6 +113,9 @@ func TestNoEffectiveDay(t *testing.T) {
 		{"a child joins", map[string]any{"elections": []any{medical("coverage", "family", "dependants", []any{"d1", "d2"}), dental}}, []string{
 			"INS*Y*18*001*22*A***FT", "DTP*303*D8*20260302", "HD*001**HLT*PPO-500*FAM", "DTP*303*D8*20260302", "DTP*348*D8*20260201",
 			"INS*N*19*021*22*A", "DTP*356*D8*20260302", "HD*021**HLT*PPO-500", "DTP*348*D8*20260302"}},
+		{"elected anew for the next year, without the spouse", map[string]any{"elections": []any{medical("start", "2027-01-01", "coverage", "employee", "dependants", nil), dental}}, []string{
+			"INS*Y*18*001*22*A***FT", "DTP*303*D8*20270101", "HD*001**HLT*PPO-500*EMP", "DTP*303*D8*20270101", "DTP*348*D8*20270101",
+			"INS*N*01*024*07*A", "DTP*357*D8*20261231", "HD*024**HLT*PPO-500", "DTP*349*D8*20261231"}},
 		{"address", map[string]any{"home.city": "Nampa"}, []string{"INS*Y*18*001*43*A***FT", "DTP*303*D8*20260302"}},
 		{"another plan, from its start", map[string]any{"elections": []any{medical("plan", "med-hdhp", "start", "2026-04-01"), dental}}, []string{
 			"INS*Y*18*001*22*A***FT", "DTP*303*D8*20260401", "HD*001**HLT*HDHP-3000*ESP", "DTP*303*D8*20260401", "DTP*348*D8*20260401",
@@ -264,5 +267,36 @@ func TestEndNeedsNoAddress(t *testing.T) {
 	p, err := carrier(t).Piece(connector.Delivery{Before: ada, Body: with(t, with(t, ada, map[string]any{"contact.home_phone": "ask Leo", "subscriber.family": "Bianchi"}), ends)})
 	if err != nil || !strings.Contains(string(p.Content), `"74","1","BIANCHI"`) {
 		t.Errorf("another name with an end: %s, %v", p.Content, err)
+	}
+}
+
+// TestEndOfWhoWentWrong: somebody of whom a source takes data away with the
+// employment, or makes it wrong, ends as the carrier was told of them.
+func TestEndOfWhoWentWrong(t *testing.T) {
+	ada := tree(t, someone)
+	leo := func(kv ...any) map[string]any {
+		out := map[string]any{"id": "d1", "relationship": "spouse", "family": "Rossi", "given": "Leo", "ssn": "900123402", "birth_date": "1989-03-04", "gender": "male"}
+		for i := 0; i < len(kv); i += 2 {
+			name, _ := kv[i].(string)
+			out[name] = kv[i+1]
+		}
+		return map[string]any{"dependants": []any{out}}
+	}
+	for what, changes := range map[string]map[string]any{
+		"birth date": {"subscriber.birth_date": nil}, "name": {"subscriber.family": "王"}, "number": {"subscriber.number": ""}, "ssn": {"subscriber.ssn": "999999999"},
+		"all of them": {"subscriber": nil}, "a dependant's birth date": leo("birth_date", nil), "a dependant's name": leo("given", ""), "a relationship": leo("relationship", "cousin"),
+	} {
+		is := with(t, with(t, ada, changes), map[string]any{"status": "terminated", "employment.termination_date": "2026-02-10"})
+		f := carrier(t)
+		d := connector.Delivery{Status: "terminated", Was: "active", Body: is, Before: ada}
+		if diff := cmp.Diff(gone("20260210", "20260228"), heads(t, f, d)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+		if p, err := f.Piece(d); err != nil || !strings.Contains(string(p.Content), `["REF","0F","E1"]`) || !strings.Contains(string(p.Content), `["NM1","IL","1","ROSSI","LEO","","","","34","900123402"]`) {
+			t.Errorf("%s: %s, %v", what, p.Content, err)
+		}
+		if again := heads(t, f, connector.Delivery{Status: "terminated", Was: "terminated", Body: is, Before: is}); again != nil {
+			t.Errorf("%s, again: %q", what, again)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package edi834
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/muster-hr/muster/libs/connectors/edi834/x12"
 )
@@ -88,6 +89,29 @@ func (p *profile) family(c change) ([]x12.Segment, error) {
 	}
 	out := p.write(m)
 	return p.withDependants(out, m, deps, c)
+}
+
+// ending is a body of an employment that is over. Whoever could not be told as
+// they are now stands in it as they were told: a name or a birth date that is
+// wrong, or was taken away with the employment, keeps nobody insured.
+func (p *profile) ending(is, was body) body {
+	_, err := p.subscriber(is, true)
+	if err == nil {
+		_, err = p.number(is)
+	}
+	if err != nil {
+		is.Subscriber = was.Subscriber
+	}
+	is.Dependants = slices.Clone(is.Dependants)
+	for i, d := range is.Dependants {
+		if _, err := p.dependantOf(is, d, "", true); err == nil {
+			continue
+		}
+		if old, _, told := was.dependant(d.ID); told {
+			is.Dependants[i] = old
+		}
+	}
+	return is
 }
 
 // styled leaves out what the carrier wants not to hear of an end.

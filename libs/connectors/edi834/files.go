@@ -89,6 +89,9 @@ func (f *files) Piece(d connector.Delivery) (connector.Piece, error) {
 	if c.over = c.is.over(); c.over && c.is.Employment.TerminationDate == "" {
 		c.is.Employment.TerminationDate = c.day()
 	}
+	if c.over {
+		c.is = f.ending(c.is, c.was)
+	}
 	// When an end without a day was told is not known any more. The same day on
 	// both sides makes no second end of it.
 	if c.was.over() && !isDay(c.was.Employment.TerminationDate) {

@@ -140,7 +140,7 @@ func (f *files) locate(ctx context.Context, s connector.Sent, set int, members [
 		return found
 	}
 	positions := []int{e.position}
-	if e.code == "3" {
+	if known(absences, e.code) {
 		positions = append(positions, e.position-1, e.position+1)
 	}
 	var near []int
@@ -227,6 +227,10 @@ func code(s string) string {
 	}
 	return s
 }
+
+// absences are the codes of IK304 by which a segment or loop is missing: by the
+// standard, or by the guide.
+var absences = words("3 I6 I7 I8")
 
 var segmentReasons = map[string]string{
 	"1": "unknown_segment", "2": "unexpected_segment", "3": "missing_segment", "4": "loop_too_often", "5": "segment_too_often", "6": "segment_not_in_set",

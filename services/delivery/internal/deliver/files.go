@@ -60,9 +60,14 @@ type sent struct {
 	seq uint64
 }
 
+// mostMembers bounds a file whatever the settings say: its record names each
+// member, with what was intended before also twice, and may hold a refusal of
+// each, and it is one message of at most 1 MiB.
+const mostMembers = 2500
+
 func newFiling(d *Deliverer) *filing {
 	f := &filing{d: d, files: d.Files, terms: d.Files.Terms(), nudge: make(chan struct{}, 1), staged: map[string][]mark{}}
-	f.most = cmp.Or(d.Target.Files.Most, f.terms.Pieces, 500)
+	f.most = min(cmp.Or(d.Target.Files.Most, f.terms.Pieces, 500), mostMembers)
 	if f.terms.Pieces > 0 {
 		f.most = min(f.most, f.terms.Pieces)
 	}

@@ -603,6 +603,26 @@ func TestOtherSettings(t *testing.T) {
 	}
 }
 
+// TestARecordOfAFullFile: however many a file may hold by the settings, its
+// record is one message, also with a refusal of each and with what was intended
+// before.
+func TestARecordOfAFullFile(t *testing.T) {
+	w, r := filesWorld(t)
+	w.to.Files.Most = 100_000
+	d, b := w.make(func(d *Deps) { d.Sink, d.Files = nil, r })
+	defer func() { _ = b.Close() }()
+	f := record.File{Target: target, Number: 1, Outcome: record.FileAnswered, Built: time.Now().UTC(), Answer: &record.FileAnswer{}}
+	for i := range d.filing.most {
+		f.Members = append(f.Members, record.Member{Employee: strings.Repeat("e", 26), Event: strings.Repeat("f", 26), Version: 100_000})
+		f.Starts = append(f.Starts, 1_000_000+20*i)
+		f.Answer.Refused = append(f.Answer.Refused, record.FileRefusal{Index: i, Reason: "segment_not_in_set", Path: "2100/DMG02", Rule: "IK403=I13", Others: true})
+	}
+	f.Earlier = &f.Content
+	if err := d.filing.note(t.Context(), &sent{f, 0}); err != nil {
+		t.Errorf("%d changes: %v", len(f.Members), err)
+	}
+}
+
 // TestTwoProcesses: the second one finds what the first wrote, and ends.
 func TestTwoProcesses(t *testing.T) {
 	w, r := filesWorld(t)
