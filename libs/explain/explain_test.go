@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/muster-hr/muster/libs/connectors"
 	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/explain"
+	"github.com/muster-hr/muster/libs/secret"
 )
 
 // now is after every sample was made and before its people start.
@@ -467,6 +469,43 @@ func TestEveryTarget(t *testing.T) {
 					t.Error("the national id is sent")
 				}
 			})
+		}
+	}
+}
+
+// TestNoSecretIsRead: whatever the references stand for, and whatever the account
+// keeps on this machine, shows nowhere and makes no difference.
+func TestNoSecretIsRead(t *testing.T) {
+	who := person(t, map[string]any{"login": "zofia@acme.example", "firstName": "Zofia", "lastName": "Ł", "employeeNumber": "17", "title": "T", "department": "D"}, "active")
+	employment, _ := who["employment"].(employee.Tree)
+	employment["hire_date"], employment["type"] = "2026-04-01", "full_time"
+	pay, _ := who["compensation"].(employee.Tree)
+	pay["currency"], pay["period"] = "USD", "year"
+	c := company(t, "all")
+	gusto := c.Targets["gusto"]
+	gusto.Settings["token_file"] = filepath.Join(t.TempDir(), "tokens.json")
+	if err := os.WriteFile(gusto.Settings["token_file"].(string), []byte(`{"access_token":"planted-access","refresh_token":"planted-refresh"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"client_id", "client_secret", "refresh_token"} {
+		gusto.Secrets[name] = secret.Ref("env:" + strings.ToUpper(name))
+	}
+	planted := func(string) string { return " planted-\"token\"\n" }
+	for _, target := range c.TargetNames() {
+		for _, before := range []*explain.Before{nil, {Employee: who, Refs: connector.Refs{"id": "4711"}}} {
+			want := explain.Want{Employee: maps.Clone(who), Before: before, Now: now, Getenv: planted}
+			if before != nil {
+				want.Employee["name"] = employee.Tree{"given": "Zofia", "family": "Nowa"}
+			}
+			got, err := explain.Target(t.Context(), c, target, want)
+			b, _ := json.Marshal(got)
+			if strings.Contains(string(b)+fmt.Sprint(err), "planted") {
+				t.Errorf("%s: a secret is shown: %s, %v", target, b, err)
+			}
+			want.Getenv = none
+			if _, without := explain.Target(t.Context(), c, target, want); fmt.Sprint(err) != fmt.Sprint(without) || before == nil && err != nil {
+				t.Errorf("%s: %v with the secrets, %v without", target, err, without)
+			}
 		}
 	}
 }

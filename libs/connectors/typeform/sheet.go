@@ -137,6 +137,7 @@ func (r reader) record(s sheet, at string) (connector.Record, error) {
 	for _, v := range s.Variables {
 		switch {
 		case v.Key == "" || v.Key == "score": // the same as calculated.score
+		case v.Type == "number" && v.Number == "": // nothing is not 0
 		case v.Type == "number":
 			out.Custom[v.Key] = v.Number
 		default:

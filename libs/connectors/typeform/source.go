@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -24,6 +25,7 @@ type source struct {
 	forms   []string
 	size    int
 	overlap time.Duration
+	missing error // the form that was not there in the pass that has just ended, which its pages could not say
 }
 
 func newSource(a connector.Account) (connector.Source, error) {
@@ -69,10 +71,12 @@ func open(a connector.Account) (*source, error) {
 func classify(status int, h http.Header, body []byte, now time.Time) *fault.Error {
 	f := httpx.Default(status, h, body, now)
 	if f != nil && status == http.StatusNotFound {
-		f.Class, f.Reason = fault.Target, "form"
+		f.Class, f.Reason = fault.Target, reasonForm
 	}
 	return f
 }
+
+const reasonForm = "form"
 
 // place is the cursor: per form the time of the newest response that was seen,
 // and where a pass that is not finished stands. Responses come newest first, so
@@ -82,9 +86,13 @@ type place struct {
 	Form   string            `json:"form,omitempty"`   // the form that is being read; "": a new pass
 	Before string            `json:"before,omitempty"` // the token after which its next page begins
 	High   string            `json:"high,omitempty"`   // the newest response of it in this pass
+	Missed int               `json:"missed,omitempty"` // passes in which a form was not there
 }
 
-// Changes reads one page of one form. Forms are read one after the other.
+// Changes reads one page of one form. Forms are read one after the other. One
+// that is not there keeps no other from being read: the error follows behind the
+// pass, so that it is told and tried again as other failures are. It is called by
+// one goroutine.
 func (s *source) Changes(ctx context.Context, after connector.Cursor) (connector.Page, error) {
 	p := place{Marks: map[string]string{}}
 	if after != "" {
@@ -95,6 +103,10 @@ func (s *source) Changes(ctx context.Context, after connector.Cursor) (connector
 	if p.Marks == nil {
 		p.Marks = map[string]string{}
 	}
+	if err := s.missing; err != nil && p.Form == "" {
+		s.missing = nil
+		return connector.Page{}, err
+	}
 	at := slices.Index(s.forms, p.Form)
 	if at < 0 { // a new pass, or the form is no longer polled
 		at, p.Form, p.Before, p.High = 0, s.forms[0], "", ""
@@ -104,8 +116,11 @@ func (s *source) Changes(ctx context.Context, after connector.Cursor) (connector
 		since = t.Add(-s.overlap).UTC().Format(time.RFC3339)
 	}
 	sheets, err := s.page(ctx, p.Form, since, p.Before)
-	if err != nil {
+	if err != nil && fault.Reason(err) != reasonForm {
 		return connector.Page{}, err
+	}
+	if err != nil {
+		s.missing, p.High = err, "" // its mark stays where it was
 	}
 	page := connector.Page{Records: []connector.Record{}, More: true}
 	fresh := false
@@ -127,6 +142,10 @@ func (s *source) Changes(ctx context.Context, after connector.Cursor) (connector
 			p.Form = s.forms[at+1]
 		}
 		page.More = p.Form != ""
+	}
+	if !page.More && s.missing != nil {
+		p.Missed++
+		page.More = true
 	}
 	next, err := json.Marshal(p)
 	page.Next = connector.Cursor(next)
@@ -162,7 +181,7 @@ func (s *source) page(ctx context.Context, form, since, before string) ([]entry,
 	}
 	a, err := s.http.Do(ctx, httpx.Call{Method: http.MethodGet, Path: "/forms/" + httpx.Segment(form) + "/responses", Template: "/forms/{id}/responses", Query: q})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("form %s: %w", form, err)
 	}
 	es, isList := entries(a.Body)
 	if !isList {

@@ -223,6 +223,52 @@ func TestFormThatIsNotThere(t *testing.T) {
 	}
 }
 
+// TestAFormThatIsGone keeps no other from being read, in no pass, and is told by
+// its name.
+func TestAFormThatIsGone(t *testing.T) {
+	for _, gone := range []string{"a", "m", "z"} {
+		c := &clock{t: now}
+		vendor := c.vendor(nil)
+		s := polled(t, &sourcetest.Remote{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/forms/"+gone+"/responses" {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			vendor.ServeHTTP(w, r)
+		})}, map[string]any{"forms": []string{"a", "m", "z"}})
+		after := connector.Cursor("")
+		for range 3 {
+			want := map[string]bool{}
+			for _, form := range []string{"a", "m", "z"} {
+				if form != gone {
+					want[c.answer(t, vendor, form)] = true
+				}
+			}
+			c.t = c.t.Add(time.Minute)
+			var err error
+			for range 10 {
+				var page connector.Page
+				if page, err = s.Changes(t.Context(), after); err != nil {
+					break
+				}
+				if page.Next == after || !page.More {
+					t.Fatalf("without %s: no way on, or no error at the end", gone)
+				}
+				for _, r := range page.Records {
+					delete(want, r.Key)
+				}
+				after = page.Next
+			}
+			if f := fault.Of(err); f == nil || f.Class != fault.Target || f.Reason != reasonForm || !strings.Contains(err.Error(), "form "+gone) {
+				t.Fatalf("without %s: %v", gone, err)
+			}
+			if len(want) != 0 {
+				t.Fatalf("without %s: %d responses were not read", gone, len(want))
+			}
+		}
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	f.Add(`{"marks":{"one":"2026-05-04T08:15:09Z"},"form":"two","before":"x"}`)
 	f.Add(`{"marks":null,"form":"gone"}`)

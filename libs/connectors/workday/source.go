@@ -120,7 +120,7 @@ func (s *source) begin(ctx context.Context, p place) error {
 	// A read outlives the call: its next pages come with other contexts.
 	running, r.cancel = context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer context.AfterFunc(ctx, r.cancel)()
-	if s.ahead > 0 && since.IsZero() {
+	if s.ahead > 0 {
 		if err := s.foresee(running, r); err != nil {
 			r.close()
 			return told(ctx, err)
@@ -146,9 +146,10 @@ func told(ctx context.Context, err error) error {
 }
 
 // foresee reads the report as of a later day, for those who are hired by then:
-// as of today it shows little of them.
+// as of today it shows little of them, and of who comes back what he was. So a
+// read of changes looks ahead too, or it would undo what the full read said.
 func (s *source) foresee(ctx context.Context, r *run) error {
-	body, err := s.client.open(ctx, s.path, s.query(r.start, time.Time{}, s.feed.ahead))
+	body, err := s.client.open(ctx, s.path, s.query(r.start, r.since, s.feed.ahead))
 	if err != nil {
 		return err
 	}

@@ -269,6 +269,35 @@ func TestHiredAhead(t *testing.T) {
 	}
 }
 
+// TestAChangeOfWhoIsHiredAhead is read as of the later day as well: as of today
+// somebody who comes back is still the leaver that he was.
+func TestAChangeOfWhoIsHiredAhead(t *testing.T) {
+	w := newWorld(t, nil)
+	ids := w.hire(2)
+	w.do("terminate", map[string]any{"id": ids[1], "date": "2026-02-10"})
+	w.now = w.now.Add(time.Second)
+	w.do("rehire", map[string]any{"id": ids[1], "start": "2026-03-05", "title": "Back"})
+	w.now = w.now.Add(time.Hour)
+	s := w.source(map[string]any{"prompts": prompts, "ahead": 14})
+	_, after := w.pages(s, "")
+	w.now = w.now.Add(time.Hour)
+	w.do("raise", map[string]any{"id": ids[1], "amount": "50000", "effective": "2026-03-05"})
+	w.now = w.now.Add(time.Minute)
+	got, _ := w.pages(s, after)
+	if !slices.Equal(keys(got...), ids[1:]) || got[0].Frame != (connector.Frame{}) {
+		t.Fatalf("keys %v, frame %+v", keys(got...), got[0].Frame)
+	}
+	row := rowsOf(t, got)[ids[1]]
+	if row["Worker_Status"] != "Active" || row["Hire_Date"] != "2026-03-05" || row["Base_Pay"] != "50000" {
+		t.Errorf("row %v", row)
+	}
+	for _, call := range w.asked[2:] {
+		if since := call.URL.Query().Get("Changed_Since"); since != "2026-03-02T09:50:01.000Z" {
+			t.Errorf("asked since %q", since)
+		}
+	}
+}
+
 // whole is a report of n people as text.
 func whole(n int) string {
 	var b strings.Builder

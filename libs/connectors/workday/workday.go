@@ -41,7 +41,7 @@ var Type = connector.Type{
 		"zone":        {Kind: connector.SettingText, Default: "UTC", Doc: "Time zone in which days of as-of prompts are reckoned, as in Europe/Dublin."},
 		"full_every":  {Kind: connector.SettingDuration, Default: 24 * time.Hour, Doc: "Time between two reads of everybody, when a prompt has {since}: between them, only changes are read. Without such a prompt every read is of everybody."},
 		"overlap":     {Kind: connector.SettingDuration, Default: 10 * time.Minute, Doc: "How far a read of changes reaches back behind the one before; unverified: how late an entry shows in a report."},
-		"ahead":       {Kind: connector.SettingInt, Default: 0, Doc: "Days: a read of everybody also reads the report as of today and so many days, for those who are hired by then. Needs a prompt with {as_of}. 0: none."},
+		"ahead":       {Kind: connector.SettingInt, Default: 0, Doc: "Days: every read also reads the report as of today and so many days, for those who are hired by then. Needs a prompt with {as_of}. 0: none."},
 		"hire_date":   {Kind: connector.SettingText, Default: "Hire_Date", Doc: "Column with the day of hire, for ahead."},
 		"active":      {Kind: connector.SettingText, Default: "Active", Doc: "Column that is 1 for who works today, for ahead."},
 		"page_size":   {Kind: connector.SettingInt, Default: 500, Doc: "Records that are made durable between two cursors."},

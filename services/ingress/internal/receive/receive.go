@@ -2,11 +2,11 @@
 package receive
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -32,6 +32,9 @@ import (
 // broker's messages end at 1 MB, and a body that cannot be read is kept as
 // base64, which makes three bytes four.
 const bodyLimit = 700 << 10
+
+// usualBody is the length in bytes up to which an announced one is believed.
+const usualBody = 16 << 10
 
 // storeTimeout bounds how long a vendor waits for us to store; they give up
 // after some seconds and send again.
@@ -134,15 +137,13 @@ func answered(span trace.Span, status int) {
 	}
 }
 
-// readBody reads a call's body whole, at once where its length is announced.
+// readBody reads a call's body whole, at once where its length is announced and
+// usual. A longer one is given room as it comes: anybody may announce one.
 func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, req.Body, bodyLimit)
-	if n := req.ContentLength; n >= 0 && n <= bodyLimit {
-		body := make([]byte, n)
-		_, err := io.ReadFull(limited, body)
-		return body, err
-	}
-	return io.ReadAll(limited)
+	room := max(0, min(req.ContentLength, usualBody)) + bytes.MinRead // in which its end is seen too
+	body := bytes.NewBuffer(make([]byte, 0, room))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, req.Body, bodyLimit))
+	return body.Bytes(), err
 }
 
 // root begins the trace of a call: it is a new one, after verification; a
@@ -183,17 +184,21 @@ func (r *Receiver) store(ctx context.Context, source string, records []connector
 		case connector.KindPing, connector.KindIgnored:
 			continue
 		}
-		if err != nil && rec.Kind == connector.KindRecord && len(rec.Body) > 0 && !json.Valid(rec.Body) {
+		if err != nil {
+			f, letter := fault.Of(err), body // a record that is larger than the bus takes came in a call that is not
+			if rec.Kind == connector.KindRecord && len(rec.Body) > 0 && !json.Valid(rec.Body) {
+				f, letter = fault.New(fault.Record, "record", "the record is not JSON"), rec.Body
+			}
+			if f.Class != fault.Record {
+				return nil, err
+			}
 			// No repeat would help. The others of the call go on.
-			buried, err := r.bury(ctx, source, rec.Body, now, fault.New(fault.Record, "record", "the record is not JSON"))
+			buried, err := r.bury(ctx, source, letter, now, f)
 			if err != nil {
 				return nil, err
 			}
 			ids = append(ids, buried...)
 			continue
-		}
-		if err != nil {
-			return nil, err
 		}
 		sending, send := telemetry.StartSend(ctx, r.Tracer, telemetry.Message{Stream: stream, Template: template, ID: msg.Event.ID()})
 		defer send.End()

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/topology"
 )
@@ -88,6 +90,28 @@ func TestBodyThatBreaksOff(t *testing.T) {
 		}
 	}
 	w.empty(t)
+}
+
+// TestAnnouncedLength: memory is taken for what came, not for what somebody says
+// will come.
+func TestAnnouncedLength(t *testing.T) {
+	w := newWorld(t, bus.Options{})
+	var most stingy
+	r := httptest.NewRequest("POST", "/webhooks/hr", &most)
+	r.ContentLength = bodyLimit
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, r)
+	if rec.Code != http.StatusBadRequest || most == 0 || most > bodyLimit/10 {
+		t.Errorf("status %d; room for %d bytes when none had come", rec.Code, most)
+	}
+}
+
+// stingy sends nothing and keeps how much it might have sent at once.
+type stingy int
+
+func (s *stingy) Read(b []byte) (int, error) {
+	*s = max(*s, stingy(len(b)))
+	return 0, io.ErrUnexpectedEOF
 }
 
 type broken struct{}
@@ -183,6 +207,34 @@ func TestUnreadable(t *testing.T) {
 	if err != nil || !bytes.Contains(env.Restricted, []byte(base64.StdEncoding.EncodeToString([]byte("{zofia")))) {
 		t.Errorf("the call is not in the letter: %s, %v", env.Restricted, err)
 	}
+}
+
+// TestTooLargeForTheBus: a record that its connector made larger than the call
+// it came in would never be stored, however often the vendor sends it: it is a
+// dead letter with the call in it.
+func TestTooLargeForTheBus(t *testing.T) {
+	w := newWorld(t, bus.Options{})
+	w.Add("wordy", wordy{}, false)
+	first, again := w.post("/webhooks/wordy", "{}"), w.post("/webhooks/wordy", "{}")
+	if ids := said(t, first); first.Code != http.StatusAccepted || len(ids) != 2 || !slices.Equal(ids, said(t, again)) {
+		t.Fatalf("%d %s, then %s", first.Code, first.Body, again.Body)
+	}
+	letters := w.stored(t, topology.Dead)
+	if len(letters) != 1 || len(w.stored(t, topology.Hints)) == 0 {
+		t.Fatalf("%d dead letters and %d hints, want 1 and the other of the call", len(letters), len(w.stored(t, topology.Hints)))
+	}
+	head, err := seal.Head(letters[0].Event.Data())
+	if err != nil || !bytes.Contains(head, []byte(`"reason":"too_large"`)) {
+		t.Errorf("head %s, %v", head, err)
+	}
+}
+
+// wordy finds a record and a hint in every call.
+type wordy struct{}
+
+func (wordy) Open(context.Context, connector.Request) ([]connector.Record, connector.Response, error) {
+	long := json.RawMessage(`"` + strings.Repeat("x", record.Limit) + `"`)
+	return []connector.Record{{Kind: connector.KindRecord, Key: "1", ID: "1", Body: long}, {Kind: connector.KindHint, Key: "2", ID: "2"}}, connector.Response{}, nil
 }
 
 // TestTrace: a call is a trace of its own with one send per message; the

@@ -161,7 +161,11 @@ func (p *Poller) verdict(ctx context.Context, in bus.In, attempt int, err error)
 		p.lanes.Pause(wait)
 		return bus.Verdict{Retry: wait}
 	case fault.Record:
-		if err := p.bury(ctx, topology.Last(in.Subject), record.DeadLetter{Event: in.Event.ID(), Attempts: attempt}, f); err != nil {
+		token, letter := topology.Last(in.Subject), record.DeadLetter{Event: in.Event.ID(), Attempts: attempt}
+		if hint, err := p.Codec.OpenHint(ctx, token, in.Event); err == nil { // else that is what the letter is about
+			letter.Key = hint.Key
+		}
+		if err := p.bury(ctx, token, letter, f); err != nil {
 			p.Log.WarnContext(ctx, "a dead letter could not be stored", "source", p.Source, "hint", in.Event.ID(), "err", err)
 			return bus.Verdict{Retry: p.first}
 		}

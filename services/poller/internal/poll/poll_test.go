@@ -176,6 +176,11 @@ func TestFailures(t *testing.T) {
 				if err != nil || !bytes.Contains(head, []byte(`"reason":"shape","path":"id","rule":"r1"`)) {
 					t.Errorf("head %s, %v", head, err)
 				}
+				in := letters[0]
+				env, err := w.codec.Sealer.Open(t.Context(), topology.Token(in.Subject, 4), in.Event.ID()+"|"+in.Event.Type(), in.Event.Data(), seal.Restricted)
+				if err != nil || !bytes.Contains(env.Restricted, []byte(`"key":"bad"`)) {
+					t.Errorf("nobody can tell whom the letter is about: %s, %v", env.Restricted, err)
+				}
 			}
 		})
 	}

@@ -17,7 +17,8 @@ import (
 
 // sweep asks on a schedule for what changed, so that a webhook that was never
 // sent is found. The schedule goes on over restarts: it counts from the last
-// frame. A sweep that fails is tried again sooner.
+// frame. A sweep that fails is tried again sooner, unless the vendor said when:
+// that holds for the whole account.
 func (p *Poller) sweep(ctx context.Context) error {
 	failed := 0
 	wait, err := p.untilNext(ctx)
@@ -25,7 +26,10 @@ func (p *Poller) sweep(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			failed++
 			f := fault.Of(err)
-			wait = min(p.Schedule, max(f.After, backoff(targetFactor*p.first, failed)))
+			wait = max(f.After, min(p.Schedule, backoff(targetFactor*p.first, failed)))
+			if f.Class == fault.Throttled && p.lanes != nil {
+				p.lanes.Pause(wait)
+			}
 			p.Log.WarnContext(ctx, "a sweep failed", "source", p.Source, "class", f.Class.String(), "reason", f.Reason, "err", err)
 		}
 		timer := time.NewTimer(wait)

@@ -168,6 +168,30 @@ func TestSweepFails(t *testing.T) {
 	}
 }
 
+// TestThrottledSweep pauses the account for as long as the vendor said, however
+// short the schedule: neither another sweep nor a single read comes before.
+func TestThrottledSweep(t *testing.T) {
+	w, p := newSweep(t, []connector.Record{rec("1", "a")})
+	const after = 300 * time.Millisecond
+	p.fail[""] = &fault.Error{Class: fault.Throttled, Reason: "rate_limited", After: after}
+	asked := make(chan time.Time, 1000)
+	p.hook = func(connector.Cursor) { asked <- time.Now() }
+	poller := New(w.deps)
+	poller.first = 5 * time.Millisecond
+	w.run(poller)
+	first := <-asked
+	w.until("the pause, or a sweep that does not heed it", func() bool { return poller.lanes.Stats().Paused || len(asked) > 0 })
+	w.hint("2", "1", "")
+	w.settled()
+	if again := <-asked; again.Sub(first) < after {
+		t.Errorf("it was swept again %s after the vendor asked for %s", again.Sub(first), after)
+	}
+	read, err := time.Parse(time.RFC3339Nano, w.records("2")[0].Version.Value)
+	if err != nil || read.Sub(first) < after {
+		t.Errorf("a key was read %s after the vendor asked for %s (%v)", read.Sub(first), after, err)
+	}
+}
+
 // TestCursorWaitsForTheBroker: while the broker is away the
 // cursor does not move past what is not stored.
 func TestCursorWaitsForTheBroker(t *testing.T) {
