@@ -169,18 +169,18 @@ func (b *Bus) PublishAtomic(ctx context.Context, stream string, ms []Out) (last 
 
 // batch commits messages as one atomic batch; a single one needs none.
 func (b *Bus) batch(ctx context.Context, stream string, msgs []*nats.Msg) (last uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, b.o.Timeout+time.Duration(len(msgs))*10*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, b.o.Timeout+time.Duration(len(msgs))*10*time.Millisecond)
 	defer cancel()
 	if len(msgs) == 1 {
 		msgs[0].Header[jetstream.ExpectedStreamHeader] = []string{stream}
-		ack, err := b.js.PublishMsg(ctx, msgs[0])
+		ack, err := b.js.PublishMsg(short, msgs[0])
 		if err != nil {
 			return 0, fmt.Errorf("publish on %s: %w", stream, classify(ctx, err))
 		}
 		return ack.Sequence, nil
 	}
 	msgs[0].Header[jetstream.ExpectedStreamHeader] = []string{stream}
-	ack, err := jetstreamext.PublishMsgBatch(ctx, b.js, msgs, jetstreamext.BatchFlowControl{AckTimeout: b.o.Timeout})
+	ack, err := jetstreamext.PublishMsgBatch(short, b.js, msgs, jetstreamext.BatchFlowControl{AckTimeout: b.o.Timeout})
 	if err != nil {
 		return 0, fmt.Errorf("commit %d messages on %s: %w", len(msgs), stream, classify(ctx, err))
 	}

@@ -9,6 +9,7 @@
 package keep
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -159,6 +160,11 @@ func (k *Keeper) follow(ctx context.Context, stream string) error {
 
 // keep writes a batch and acknowledges it. rows is room for its rows.
 func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []bus.In, rows []ledger.Record) error {
+	// After bus.AckWait, which a database may be away for, the server gives again
+	// what it gave out, behind it.
+	slices.SortStableFunc(ins, func(a, b bus.In) int { return cmp.Compare(a.Seq, b.Seq) })
+	ins = slices.CompactFunc(ins, func(a, b bus.In) bool { return a.Seq == b.Seq })
+	rows = rows[:len(ins)]
 	for i := range ins {
 		rows[i] = Row(ins[i])
 		if !k.answered(&rows[i]) {

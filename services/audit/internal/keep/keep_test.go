@@ -235,6 +235,39 @@ func TestDatabaseAway(t *testing.T) {
 	b.whole(topology.Delivered, 10)
 }
 
+// While the database was away the time for an acknowledgement went by: what the
+// server had given out comes again, behind itself and before what is newer.
+func TestOneRowEachWhenTheServerBecameImpatient(t *testing.T) {
+	b := setup(t)
+	if err := b.ledger.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.publish(topology.Delivered, "hr.delivered.okta.e", 10)
+	feed, err := b.bus.Feed(t.Context(), bus.FeedOptions{Stream: topology.Delivered, Durable: topology.AuditAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	ins, err := feed.NextBatch(t.Context(), nil, 10, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := New(b.bus, b.ledger, Options{Log: testkit.Log(t)})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for _, batch := range [][]bus.In{ins[:4], slices.Concat(ins[2:8], ins[2:6]), slices.Concat(ins[6:8], ins[8:])} {
+		if err := k.keep(ctx, feed, topology.Delivered, batch, make([]ledger.Record, len(batch))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.whole(topology.Delivered, 10)
+	for s := (bus.ConsumerState{}); s.AckFloor < 10; {
+		if s, err = b.bus.ConsumerState(ctx, topology.Delivered, topology.AuditAll); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // onError is a log that calls f for every error.
 type onError func()
 

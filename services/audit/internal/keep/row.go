@@ -170,7 +170,7 @@ func fill(r *ledger.Record, h *head) {
 		if event.Verb(r.Type) == "erased" {
 			r.Kind = ledger.KindErased
 		}
-		if strings.HasPrefix(r.Subject, "hr.team.") { // the copy for a team
+		if r.Stream != topology.People { // the copy for a team, or one that waits in PARKED
 			r.Kind = ledger.KindOther
 		}
 		r.Event = r.ID // what deliveries are about; the record that caused it stays in the head

@@ -56,15 +56,17 @@ func (b *breaker) stop(now time.Time, wait time.Duration) {
 	}
 }
 
-// enter asks to make a call. While the breaker is not closed there is one at a
-// time. leave ends the call.
+// enter asks to make a call. In a pause there is none, and while the breaker is
+// not closed one at a time. leave ends the call.
 func (b *breaker) enter() (leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.opens == 0 {
+	switch now := time.Now(); {
+	case now.Before(b.paused): // who waited for the rate has left the lanes
+		return nil, false
+	case b.opens == 0:
 		return func() {}, true
-	}
-	if b.probing || time.Now().Before(b.until) {
+	case b.probing || now.Before(b.until):
 		return nil, false
 	}
 	b.probing = true

@@ -146,6 +146,102 @@ func TestAWriteCutOffIsNotTakenForUndone(t *testing.T) {
 	w.until("emp1", "4 unchanged")
 }
 
+// TestAnUpdateThatFailedIsNotTakenForUndone: the target took some of it, or all,
+// before the call failed. Then the person is again as the record says, which is
+// how wrong data is corrected: the target is not.
+func TestAnUpdateThatFailedIsNotTakenForUndone(t *testing.T) {
+	for _, f := range []*fault.Error{
+		fault.New(fault.Transient, "connection", "the connection broke"),
+		fault.New(fault.Throttled, "rate_limited", "the second of two calls"),
+		fault.New(fault.Record, "status_422", "the second of two calls"),
+	} {
+		t.Run(f.Class.String(), func(t *testing.T) {
+			w := newWorld(t)
+			w.vendor.after = func(_ context.Context, d connector.Delivery, _ int) error {
+				if d.Version == 2 {
+					return f
+				}
+				return nil
+			}
+			w.start()
+			w.named("emp1", 1, "Ada")
+			w.until("emp1", "1 applied")
+			w.named("emp1", 2, "Grace")
+			w.eventually(func() string {
+				if w.last("emp1").Version < 2 {
+					return "not tried"
+				}
+				return ""
+			})
+			w.named("emp1", 3, "Ada")
+			w.until("emp1", "3 applied")
+			calls := w.vendor.of("emp1")
+			if last := calls[len(calls)-1]; last.Version != 3 || last.Before != nil {
+				t.Errorf("the target may keep the name in between: %+v", last)
+			}
+
+			w.named("emp1", 4, "Ada") // nothing is unsure any more
+			w.until("emp1", "4 unchanged")
+		})
+	}
+}
+
+// TestARefusedLookUpSaysNothing: the answer to a change was lost, and the target
+// refuses the call by which its sink looks whether the change is there. The next
+// attempt has to look as well.
+func TestARefusedLookUpSaysNothing(t *testing.T) {
+	w := newWorld(t)
+	w.to.Kind = config.KindEvent
+	w.vendor.after = func(_ context.Context, _ connector.Delivery, n int) error {
+		if n == 2 {
+			return fault.New(fault.Transient, "connection", "the connection broke")
+		}
+		return nil
+	}
+	w.vendor.fail = func(_ connector.Delivery, n int) error {
+		if n == 3 {
+			return fault.New(fault.Throttled, "rate_limited", "too many calls")
+		}
+		return nil
+	}
+	w.start()
+	w.named("emp1", 1, "Ada")
+	w.until("emp1", "1 applied")
+	w.named("emp1", 2, "Grace")
+	if got := w.until("emp1", "2 applied"); !got.Uncertain.IsZero() {
+		t.Errorf("uncertain since %s", got.Uncertain)
+	}
+	for i, d := range w.vendor.of("emp1") {
+		if looks := i >= 2; looks == d.Since.IsZero() {
+			t.Errorf("call %d is told of an attempt at %s", i+1, d.Since)
+		}
+	}
+}
+
+// TestAMemoryThatCannotBeRead buries what it stops, under the employee's name,
+// and the next change goes on.
+func TestAMemoryThatCannotBeRead(t *testing.T) {
+	for _, kind := range []string{config.KindState, config.KindEvent} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			w.to.Kind = kind
+			w.publish(topology.Delivered, bus.Out{Subject: topology.DeliveredTo(target, "emp1"),
+				Event: event.New("x", "/muster/acme/delivery-okta", event.DeliveryCompletedV1, []byte("damaged"))})
+			w.start()
+			w.named("emp1", 1, "Ada")
+			w.caughtUp()
+			if l := w.letters(); len(l) != 1 || l[0].Employee != "emp1" || l[0].Target != target || l[0].Event != eventID("emp1", 1) || l[0].Version != 1 || l[0].Reason != "envelope" {
+				t.Errorf("letters %+v", l)
+			}
+			w.named("emp1", 2, "Grace")
+			w.caughtUp()
+			if d := cmp.Diff([]uint64{2}, w.vendor.versions("emp1")); d != "" {
+				t.Errorf("calls (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
 // Who was found is known from then on, also after a crash in the write that
 // follows: it may hide them from the search for a while.
 func TestWhoWasFoundIsRememberedBeforeTheWrite(t *testing.T) {

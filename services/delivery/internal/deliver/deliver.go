@@ -222,12 +222,12 @@ func (d *Deliverer) deliver(ctx context.Context, id string, in bus.In, attempt i
 // it repeats. The outcome is durable when it returns, or else when durable does.
 func (d *Deliverer) attempt(ctx context.Context, in bus.In) (m record.Delivery, durable func(context.Context) error, err error) {
 	id := topology.Last(in.Subject)
+	h, unread := headOf(in)
 	mem, err := d.recollect(ctx, id)
 	if err != nil {
-		return m, nil, err
+		return d.begin(&record.Delivery{}, id, in, h), nil, err // whom it is about is known all the same
 	}
-	h, err := headOf(in)
-	m = d.begin(mem, id, in, h)
+	m, err = d.begin(mem, id, in, h), unread
 	if err != nil || h.Version < mem.Done {
 		return m, nil, err
 	}

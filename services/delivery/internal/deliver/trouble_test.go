@@ -324,6 +324,27 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
+// TestThrottledWhileOthersWaitForTheRate: they have left their lanes already and
+// wait as long as the target asked all the same.
+func TestThrottledWhileOthersWaitForTheRate(t *testing.T) {
+	w := newWorld(t)
+	w.named("emp1", 1, "A")
+	d, b := w.deliverer(w.vendor)
+	t.Cleanup(func() { _ = b.Close() })
+	in, err := w.bus.Last(t.Context(), topology.People, topology.Employee("emp1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.breaker.pause = func(time.Duration) {} // of lanes that have given this one out
+	d.breaker.throttle(time.Hour)
+	if v := d.Handle(t.Context(), []bus.In{in}, 1); v.Retry == 0 {
+		t.Errorf("verdict %+v", v)
+	}
+	if n := len(w.vendor.of("emp1")); n > 0 {
+		t.Errorf("%d calls while the target wants none", n)
+	}
+}
+
 func TestATargetThatIsDownIsAskedByOneCallAtATime(t *testing.T) {
 	w := newWorld(t)
 	w.vendor.effects.Idempotent = true
@@ -564,6 +585,10 @@ func TestBreaker(t *testing.T) {
 			t.Error("a shorter pause took the place of a longer one")
 		}
 		time.Sleep(first)
+		if _, ok := b.enter(); ok {
+			t.Error("lets a call through while the target wants none")
+		}
+		time.Sleep(time.Minute)
 		leave, ok := b.enter()
 		if _, second := b.enter(); !ok || second {
 			t.Errorf("one look: %v, a second one: %v", ok, second)
@@ -578,6 +603,7 @@ func TestBreaker(t *testing.T) {
 				t.Errorf("open for %s", wait)
 			}
 		}
+		time.Sleep(10 * time.Minute)
 		b.close()
 		b.close()
 		if len(shown) == 0 || shown[len(shown)-1] || slices.Index(shown, false) != len(shown)-1 {

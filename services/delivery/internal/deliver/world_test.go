@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -356,7 +357,7 @@ func (w *world) letters() []record.DeadLetter {
 		if err == nil {
 			err = json.Unmarshal(head, &d)
 		}
-		if want := topology.DeadLetter(topology.StageDeliver, d.Integration, d.Employee, d.Event); in.Subject != want {
+		if want := topology.DeadLetter(topology.StageDeliver, cmp.Or(d.Integration, d.Target), d.Employee, d.Event); in.Subject != want {
 			w.t.Errorf("dead letter on %s, want %s", in.Subject, want)
 		}
 		out = append(out, d)

@@ -22,7 +22,7 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 	}
 	leave, ok := d.breaker.enter()
 	if !ok {
-		return later{time.Second} // somebody else's call looks whether the target is back
+		return later{time.Second} // the target pauses, or somebody else's call looks whether it is back
 	}
 	defer leave()
 	found := false
@@ -54,11 +54,13 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 	})
 	ctx = context.WithoutCancel(ctx) // it happened: what came of it is told, also when our time is up
 	if f := fault.Of(err); f != nil && f.Class != fault.Done {
-		switch {
-		case f.Class != fault.Transient:
-			j.mem.Uncertain, j.mem.Tried = time.Time{}, nil // refused: nothing happened
-		case !j.mem.Uncertain.IsZero():
-			j.mem.Uncertain = d.Clock.Now() // it may have happened as late as now
+		if f.Class != fault.Transient {
+			j.mem.Uncertain, j.mem.Tried = j.delivery.Since, nil // refused: nothing happened now
+		}
+		// It may have happened as late as now; to a state that the target has, also
+		// before a call that was refused, as one of several.
+		if f.Class == fault.Transient && !j.mem.Uncertain.IsZero() || !j.event && j.mem.Digest != "" {
+			j.mem.Uncertain = d.Clock.Now()
 		}
 		return d.failed(ctx, j, f)
 	}
