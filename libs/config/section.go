@@ -41,8 +41,8 @@ func parseYAML(file string, src []byte, p *problems) *section {
 			s.present = true
 			return s
 		}
-		line, text := yamlError(err)
-		p.add(place{file: file, line: line, column: 1}, CodeYAML, "correct the YAML; indent with spaces, quote texts that hold ': ' or ' #'", "not YAML: %s", text)
+		line, column, text := yamlError(string(src), err)
+		p.add(place{file: file, line: line, column: column}, CodeYAML, "correct the YAML; indent with spaces, quote texts that hold ': ' or ' #' or begin with a sign", "not YAML: %s", text)
 		return s
 	}
 	if err := dec.Decode(new(yaml.Node)); err == nil || err.Error() != "EOF" {
@@ -51,18 +51,23 @@ func parseYAML(file string, src []byte, p *problems) *section {
 	return s.read(doc.Content[0])
 }
 
-// yamlError takes the line out of the decoder's text. Its text quotes at most
-// a token of YAML syntax, never a value.
-func yamlError(err error) (line int, text string) {
+// yamlError takes the place out of the decoder's text. That quotes at most a
+// token of YAML syntax, with one exception: an unquoted text that begins with *
+// is an alias, and it may be a password.
+func yamlError(src string, err error) (line, column int, text string) {
 	text = strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
 		if n, after, ok := strings.Cut(rest, ": "); ok {
 			if v, err := strconv.Atoi(n); err == nil {
-				return v, after
+				return v, 1, after
 			}
 		}
 	}
-	return 1, text
+	if rest, ok := strings.CutPrefix(text, "unknown anchor '"); ok { // without its line
+		before, _, _ := strings.Cut(src, "*"+strings.TrimSuffix(rest, "' referenced"))
+		return 1 + strings.Count(before, "\n"), len(before) - strings.LastIndexByte(before, '\n'), "a text that begins with * stands for an anchor, and there is none of that name"
+	}
+	return 1, 1, text
 }
 
 // read takes the keys of a mapping node. null counts as absent.

@@ -90,6 +90,9 @@ func (l *loader) matchRules(s *section) []MatchRule {
 		return []MatchRule{{By: ByWorkEmail, Sure: true}, {By: ByEmployeeNumber, Sure: true}}
 	}
 	out := []MatchRule{}
+	if n := s.take("match"); n != nil && isNull(n) { // a list whose entries were taken out must not make everybody a stranger
+		l.add(s.atKey("match"), CodeWrongForm, "write `match: []` if nobody shall ever be matched, or take match away", "match holds no rule")
+	}
 	for _, r := range s.subs("match") {
 		r.require("by", ByWorkEmail+" | "+ByEmployeeNumber+" | "+ByNationalID)
 		by := r.word("by", "", ByWorkEmail, ByEmployeeNumber, ByNationalID)

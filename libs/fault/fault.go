@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -123,9 +124,10 @@ func FromStatus(status int, h http.Header, now time.Time) *Error {
 // RetryAfter reads the header of that name (RFC 9110 section 10.2.3), or
 // gives fallback when it is missing or unreadable. Never negative.
 func RetryAfter(h http.Header, now time.Time, fallback time.Duration) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Second) // seconds; more would come round to a wait of nothing
 	v := h.Get("Retry-After")
-	if s, err := strconv.Atoi(v); err == nil && s >= 0 {
-		return time.Duration(s) * time.Second
+	if s, err := strconv.ParseInt(v, 10, 64); err == nil && s >= 0 {
+		return time.Duration(min(s, longest)) * time.Second
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return max(0, t.Sub(now))

@@ -17,7 +17,7 @@ func TestFromStatus(t *testing.T) {
 		class      Class
 		after      time.Duration
 	}{
-		{429, "7", Throttled, 7 * time.Second}, {429, "", Throttled, time.Second}, {503, "Sun, 01 Mar 2026 12:01:00 GMT", Throttled, time.Minute},
+		{429, "7", Throttled, 7 * time.Second}, {429, "", Throttled, time.Second}, {429, "9223372037", Throttled, 9223372036 * time.Second}, {429, "18446744074", Throttled, 9223372036 * time.Second}, {503, "Sun, 01 Mar 2026 12:01:00 GMT", Throttled, time.Minute},
 		{429, "Sun, 01 Mar 2026 11:00:00 GMT", Throttled, 0}, {503, "", Transient, 0}, {500, "", Transient, 0}, {408, "", Transient, 0},
 		{401, "", Target, 0}, {403, "", Target, 0}, {400, "", Record, 0}, {404, "", Record, 0}, {409, "", Record, 0}, {422, "", Record, 0},
 	} {

@@ -86,6 +86,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	s.lock = lock
+	if wanted, err := filepath.Abs(o.Dir); err == nil && wanted != dir {
+		o.Log.Warn("the data of postgres is not where it was wanted: the user it runs as cannot get there. A temporary folder may be cleaned: open the way, choose another folder, or set MUSTER_DATABASE_URL", "wanted", wanted, "dir", dir)
+	}
 	o.Log.Info("postgres started", "dir", dir, "port", s.Port, "pid", s.PID)
 	return s, nil
 }

@@ -1,10 +1,12 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -202,10 +204,14 @@ func TestRootMayBeUnreachable(t *testing.T) {
 		return // only root runs the server as somebody else
 	}
 	dir := filepath.Join(t.TempDir(), "closed", "pg") // the parent of TempDir is closed to nobody
-	s := start(t, postgres.Options{Dir: dir, Settings: quick})
+	var log bytes.Buffer
+	s := start(t, postgres.Options{Dir: dir, Settings: quick, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	t.Cleanup(func() { stop(t, s); os.RemoveAll(s.Dir) })
 	if s.Dir == dir || !strings.HasPrefix(s.Dir, os.TempDir()) {
 		t.Errorf("data in %s, want it below %s", s.Dir, os.TempDir())
+	}
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), s.Dir) {
+		t.Errorf("nobody is told that the data may be cleaned away: %s", log.String())
 	}
 }
 

@@ -13,16 +13,24 @@ import (
 )
 
 // Value is a secret in memory. Only Reveal gives it away.
-type Value struct{ v string }
+//
+// It holds a pointer because fmt calls no method of a value in an unexported
+// field: a text would show there, an address does not tell.
+type Value struct{ v *string }
 
 // New wraps a value that was read or generated.
-func New(v string) Value { return Value{v} }
+func New(v string) Value { return Value{&v} }
 
 // Reveal is the secret itself, for the one call that needs it.
-func (v Value) Reveal() string { return v.v }
+func (v Value) Reveal() string {
+	if v.v == nil {
+		return ""
+	}
+	return *v.v
+}
 
 // Empty tells whether nothing was set.
-func (v Value) Empty() bool { return v.v == "" }
+func (v Value) Empty() bool { return v.Reveal() == "" }
 
 // String is "***".
 func (v Value) String() string { return "***" }
@@ -54,7 +62,8 @@ func (r Ref) Check() error {
 	return fmt.Errorf("a secret is written as a reference, env:NAME or file:PATH, never inline")
 }
 
-// Resolve reads the secret. A file's trailing line break is not part of it.
+// Resolve reads the secret. A file's trailing line break is not part of it. One
+// that is set to nothing is an error: an empty key would sign for everybody.
 // The error names the reference, never the value.
 func (r Ref) Resolve(getenv func(string) string) (Value, error) {
 	if err := r.Check(); err != nil {
@@ -66,11 +75,15 @@ func (r Ref) Resolve(getenv func(string) string) (Value, error) {
 		if v == "" {
 			return Value{}, fmt.Errorf("secret %s: the environment variable is not set", r)
 		}
-		return Value{v}, nil
+		return New(v), nil
 	}
 	b, err := os.ReadFile(rest)
 	if err != nil {
 		return Value{}, fmt.Errorf("secret %s: %w", r, err)
 	}
-	return Value{strings.TrimRight(string(b), "\r\n")}, nil
+	v := strings.TrimRight(string(b), "\r\n")
+	if v == "" {
+		return Value{}, fmt.Errorf("secret %s: the file is empty", r)
+	}
+	return New(v), nil
 }

@@ -19,7 +19,8 @@ func TestAValueNeverShows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, shown := range []string{fmt.Sprint(v), fmt.Sprintf("%s %v %+v %#v %q %x %d", v, v, v, v, v, v, v), fmt.Sprintf("%+v %#v", struct{ V Value }{v}, &v), log.String(), string(j)} {
+	type account struct{ token Value }
+	for _, shown := range []string{fmt.Sprint(v), fmt.Sprintf("%v %+v %#v %v", account{v}, &account{v}, account{v}, []account{{v}}), fmt.Sprintf("%s %v %+v %#v %q %x %d", v, v, v, v, v, v, v), fmt.Sprintf("%+v %#v", struct{ V Value }{v}, &v), log.String(), string(j)} {
 		if strings.Contains(shown, "planted") || strings.Contains(shown, fmt.Sprintf("%x", "planted")) {
 			t.Errorf("shown: %s", shown)
 		}
@@ -41,7 +42,11 @@ func TestReferences(t *testing.T) {
 			t.Errorf("%s = %q, %v", ref, v.Reveal(), err)
 		}
 	}
-	for _, ref := range []Ref{"env:UNSET", "file:/does/not/exist", "hunter2", "env:", "vault:x", "ftp:x"} {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []Ref{Ref("file:" + empty), "env:UNSET", "file:/does/not/exist", "hunter2", "env:", "vault:x", "ftp:x"} {
 		if v, err := ref.Resolve(env); err == nil {
 			t.Errorf("%s gave %q", ref, v.Reveal())
 		}

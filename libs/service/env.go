@@ -72,6 +72,16 @@ func (e *Env) Secret(name string) secret.Value {
 	return v
 }
 
+// Token is a token of our own API: by reference, or the token itself, because
+// clients carry the same variable with the value in it. Unset is empty.
+func (e *Env) Token(name string) secret.Value {
+	v := e.getenv(name)
+	if strings.HasPrefix(v, "env:") || strings.HasPrefix(v, "file:") {
+		return e.Secret(name)
+	}
+	return secret.New(v)
+}
+
 // Duration is a length of time, `90s` or `1h30m`, not negative.
 func (e *Env) Duration(name string, def time.Duration) time.Duration {
 	return read(e, name, def, "want a duration like 90s or 1h30m", func(v string) (time.Duration, bool) {

@@ -20,6 +20,9 @@ var (
 	// ErrEnvironment: something around the program is missing, the broker, a
 	// port, a folder. Exit code 3.
 	ErrEnvironment = errors.New("environment")
+	// ErrCalledOff: it was told to stop before its work had begun, so there was
+	// nothing to drain. Exit code 0.
+	ErrCalledOff = errors.New("told to stop while starting")
 )
 
 // Exit codes of every program.
@@ -33,7 +36,7 @@ const (
 // ExitCode is the exit code that an error asks for.
 func ExitCode(err error) int {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, ErrCalledOff):
 		return ExitDone
 	case errors.Is(err, ErrConfig):
 		return ExitConfig
@@ -71,13 +74,16 @@ func Main(name string, run func(context.Context, Host) error) {
 func askReady(name string, getenv func(string) string) error {
 	kind, _, _ := strings.Cut(name, "-") // delivery-okta is a delivery
 	variable := "MUSTER_" + strings.ToUpper(kind) + "_ADDR"
-	_, port, err := net.SplitHostPort(getenv(variable))
+	host, port, err := net.SplitHostPort(getenv(variable))
 	if err != nil || port == "0" {
 		return fmt.Errorf("%w: %s names no port to ask at", ErrConfig, variable)
 	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() { // it listens on all
+		host = "127.0.0.1"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout+time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", port)+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
 	if err != nil {
 		return err
 	}

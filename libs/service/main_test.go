@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +27,18 @@ func TestAskReady(t *testing.T) {
 	if err := askReady("delivery-okta", getenv); err != nil {
 		t.Errorf("a ready one: %v", err)
 	}
+	six, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6: ", err)
+	}
+	other := &httptest.Server{Listener: six, Config: &http.Server{Handler: s.Config.Handler, ReadHeaderTimeout: time.Second}}
+	other.Start()
+	defer other.Close()
+	at["MUSTER_AUDIT_ADDR"] = six.Addr().String() // it listens there and nowhere else
+	if err := askReady("audit", getenv); err != nil {
+		t.Errorf("one at an address of its own: %v", err)
+	}
+	delete(at, "MUSTER_AUDIT_ADDR")
 	status = http.StatusServiceUnavailable
 	if err := askReady("delivery-okta", getenv); ExitCode(err) != ExitFailed {
 		t.Errorf("one that is not ready: %v", err)

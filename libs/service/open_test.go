@@ -103,6 +103,20 @@ func TestKeysOnTheBus(t *testing.T) {
 	}
 }
 
+// Who is told to stop while it still waits for its broker has nothing to drain.
+func TestOpenIsCalledOff(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	host := Host{Company: acme("test"), Getenv: env("MUSTER_MASTER_KEY", masterKey(t), "MUSTER_NATS_URL", "nats://127.0.0.1:1")}
+	if _, err := Open(ctx, host, "ingress"); !errors.Is(err, ErrCalledOff) || ExitCode(err) != ExitDone {
+		t.Errorf("exit code %d: %v", ExitCode(err), err)
+	}
+	host.Getenv = env("MUSTER_NATS_URL", "nats://127.0.0.1:1") // that would be wrong at the next start too
+	if _, err := Open(ctx, host, "ingress"); ExitCode(err) != ExitConfig {
+		t.Errorf("exit code %d: %v", ExitCode(err), err)
+	}
+}
+
 // A service may be started before the streams are there.
 func TestOpenWaitsForTheStreams(t *testing.T) {
 	srv := testkit.JetStream(t)

@@ -128,7 +128,8 @@ func OpenBare(ctx context.Context, host Host, name string) (*Service, error) {
 }
 
 // Open opens a service with the company's folder, the bus and the seal. Errors
-// are of the kind [ErrConfig] or [ErrEnvironment].
+// are of the kind [ErrConfig] or [ErrEnvironment], or [ErrCalledOff] if ctx
+// ends first.
 func Open(ctx context.Context, host Host, name string) (*Service, error) {
 	s, err := OpenBare(ctx, host, name)
 	if err != nil {
@@ -136,6 +137,9 @@ func Open(ctx context.Context, host Host, name string) (*Service, error) {
 	}
 	if err := s.open(ctx); err != nil {
 		s.Close()
+		if ctx.Err() != nil && !errors.Is(err, ErrConfig) {
+			return nil, fmt.Errorf("%w: %w", ErrCalledOff, err)
+		}
 		return nil, err
 	}
 	return s, nil

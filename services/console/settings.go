@@ -2,9 +2,7 @@ package console
 
 import (
 	"fmt"
-	"strings"
 
-	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/service"
 	"github.com/muster-hr/muster/services/console/internal/fleet"
 	"github.com/muster-hr/muster/services/console/internal/web"
@@ -26,7 +24,7 @@ func loadSettings(getenv func(string) string) (settings, error) {
 		keepSpans:   e.Int("MUSTER_CONSOLE_SPANS", 200_000),
 	}
 	for _, t := range []struct{ actor, name string }{{"api", "MUSTER_API_TOKEN"}, {"approver", "MUSTER_APPROVER_TOKEN"}} {
-		if v := token(e, getenv, t.name); !v.Empty() {
+		if v := e.Token(t.name); !v.Empty() {
 			cfg.tokens = append(cfg.tokens, web.Token{Actor: t.actor, Value: v})
 		}
 	}
@@ -36,14 +34,4 @@ func loadSettings(getenv func(string) string) (settings, error) {
 	}
 	cfg.services = services
 	return cfg, e.Err()
-}
-
-// token is a token by reference, or the token itself: clients carry the same
-// variable with the value in it.
-func token(e *service.Env, getenv func(string) string, name string) secret.Value {
-	v := getenv(name)
-	if strings.HasPrefix(v, "env:") || strings.HasPrefix(v, "file:") {
-		return e.Secret(name)
-	}
-	return secret.New(v)
 }

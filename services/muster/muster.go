@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,8 +73,9 @@ func Run(ctx context.Context, env Env) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", service.ErrConfig, err) })
 	root.AddCommand(o.up(), o.demo(), o.validate(), o.timeline(), o.survey(), o.version(), o.service(), o.broker(), o.prepare(), o.explain())
+	root.Args, root.RunE = cobra.ArbitraryArgs, verb
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	if err == nil || errors.Is(err, service.ErrCalledOff) {
 		return service.ExitDone
 	}
 	o.fail(err)
@@ -95,6 +97,19 @@ type usage string
 
 // Error says how it is called.
 func (u usage) Error() string { return string(u) }
+
+// verb is what a command does that has only commands below it: it shows them,
+// and refuses a word that is none of them.
+func verb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	said := fmt.Sprintf("there is no command %q; `%s --help` lists them", args[0], c.CommandPath())
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		said += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usage(said)
+}
 
 // fail prints an error where people and programs look for it.
 func (o *output) fail(err error) {
@@ -157,7 +172,7 @@ func load(dir string) (*config.Company, error) {
 
 func (o *output) version() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version", Args: maximum(0),
 		RunE: func(*cobra.Command, []string) error {
 			return o.done(map[string]string{"version": Version}, "muster "+Version+"\n")
 		},

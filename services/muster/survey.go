@@ -14,7 +14,7 @@ func (o *output) survey() *cobra.Command {
 	var data string
 	var which struct{ survey, status, employee string }
 	var show bool
-	c := &cobra.Command{Use: "survey", Short: "Look at responses to surveys and whose they are"}
+	c := &cobra.Command{Use: "survey", Short: "Look at responses to surveys and whose they are", RunE: verb}
 	c.PersistentFlags().StringVar(&data, "data", ".muster", "data folder of the running Muster")
 	c.PersistentFlags().BoolVar(&show, "show", false, "show what was answered")
 	ls := &cobra.Command{

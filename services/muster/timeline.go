@@ -66,7 +66,7 @@ func (o *output) showTimeline(ctx context.Context, data, person string) error {
 		Items []json.RawMessage `json:"items"`
 		Next  *string           `json:"next"`
 	}
-	var all []json.RawMessage
+	all := []json.RawMessage{}
 	for after := ""; ; after = *page.Next {
 		page.Next = nil
 		if err := api.get(ctx, "/employees/"+url.PathEscape(id)+"/timeline?limit=500&after="+url.QueryEscape(after), &page); err != nil {
@@ -98,7 +98,8 @@ type api struct{ base, token string }
 // api finds it by MUSTER_CONSOLE_URL and MUSTER_API_TOKEN, else by the data folder.
 func (o *output) api(data string) (api, error) {
 	if u := o.Getenv("MUSTER_CONSOLE_URL"); u != "" {
-		return api{strings.TrimRight(u, "/"), o.Getenv("MUSTER_API_TOKEN")}, nil
+		e := service.NewEnv(o.Getenv)
+		return api{strings.TrimRight(u, "/"), e.Token("MUSTER_API_TOKEN").Reveal()}, e.Err()
 	}
 	a, err := up.ReadAddresses(data)
 	return api{a.Console, a.APIToken}, err

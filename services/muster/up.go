@@ -2,6 +2,7 @@ package muster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/service"
 	"github.com/muster-hr/muster/services/muster/internal/demo"
 	"github.com/muster-hr/muster/services/muster/internal/up"
@@ -69,7 +71,7 @@ func (o *output) demo() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.playDemo(cmd.Context(), dir, data, keep) },
 	}
 	c.Flags().StringVar(&dir, "config", "deploy/acme", "the company's folder")
-	c.Flags().StringVar(&data, "data", "", "data folder, emptied of an earlier demo; default a fresh one, which is removed afterwards")
+	c.Flags().StringVar(&data, "data", "", "data folder, emptied of an earlier demo; default a fresh one, which is removed afterwards unless something failed")
 	c.Flags().BoolVar(&keep, "keep", false, "stay up after the scenario")
 	return c
 }
@@ -79,11 +81,11 @@ func (o *output) playDemo(ctx context.Context, dir, data string, keep bool) erro
 	if err != nil {
 		return err
 	}
-	if data == "" {
+	fresh := data == ""
+	if fresh {
 		if data, err = os.MkdirTemp("", "muster-demo-"); err != nil {
 			return fmt.Errorf("%w: %w", service.ErrEnvironment, err)
 		}
-		defer func() { _ = os.RemoveAll(data) }() // a temporary folder
 	}
 	if err := up.DemoFolder(data); err != nil {
 		return err
@@ -92,8 +94,23 @@ func (o *output) playDemo(ctx context.Context, dir, data string, keep bool) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }() // every line was written
+	defer func() { _ = log.Close() }()                              // every line was written
+	if err := o.playIn(ctx, company, data, log, keep); err != nil { // the folder stays: it holds why
+		return fmt.Errorf("%w; the log is %s", err, filepath.Join(data, logFile))
+	}
+	if fresh {
+		_ = os.RemoveAll(data) // a temporary folder
+	}
+	return nil
+}
+
+var errCalledOff = errors.New("the demo was stopped before it could be played")
+
+func (o *output) playIn(ctx context.Context, company *config.Company, data string, log io.Writer, keep bool) error {
 	s, err := up.Start(ctx, up.Options{Company: company, Data: data, Sandbox: true, Getenv: o.Getenv, Log: log})
+	if errors.Is(err, service.ErrCalledOff) { // no success: nothing was seen
+		return errCalledOff
+	}
 	if err != nil {
 		return err
 	}
@@ -103,7 +120,7 @@ func (o *output) playDemo(ctx context.Context, dir, data string, keep bool) erro
 	}
 	result, err := demo.Play(ctx, where, demo.Person{Given: "Zofia", Family: "Wiśniewska-O'Brien", Salary: "91234.56"})
 	if err != nil {
-		return fmt.Errorf("%w; the log is %s", join(err, s.Stop()), filepath.Join(data, logFile))
+		return join(err, s.Stop())
 	}
 	if err := demo.Print(o.Stdout, where, result); err != nil {
 		return join(err, s.Stop())

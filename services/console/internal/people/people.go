@@ -201,6 +201,18 @@ func summary(st *employee.State, sources []Source) Summary {
 	return s
 }
 
+// Exists is [ErrNotFound] if there never was such a person; who was erased was.
+func (d *Directory) Exists(ctx context.Context, id string) error {
+	if !topology.ValidToken(id) {
+		return ErrNotFound
+	}
+	in, err := d.last(ctx, topology.People, topology.Employee(id))
+	if err == nil && in.Subject == "" {
+		err = ErrNotFound
+	}
+	return err
+}
+
 // state reads and opens the newest message of an employee's log.
 func (d *Directory) state(ctx context.Context, id string) (*employee.State, error) {
 	if !topology.ValidToken(id) {

@@ -13,13 +13,17 @@ import (
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
+	resource "go.opentelemetry.io/proto/otlp/resource/v1"
 	wire "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
 // What is taken of one request and of one span; a longer text is cut.
 const (
 	maxBody       = 16 << 20
+	maxSpan       = 256 << 10 // of one span or resource, encoded; a larger one is refused
+	minSpan       = 28        // its two ids
 	maxAttributes = 64
 	maxLinks      = 32
 	maxText       = 1024
@@ -50,7 +54,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var answer collector.ExportTraceServiceResponse
 	if rejected > 0 {
 		answer.PartialSuccess = &collector.ExportTracePartialSuccess{
-			RejectedSpans: int64(rejected), ErrorMessage: "a span needs a trace id of 16 bytes and a span id of 8",
+			RejectedSpans: int64(rejected), ErrorMessage: fmt.Sprintf("a span needs a trace id of 16 bytes, a span id of 8, and no more than %d bytes in all", maxSpan),
 		}
 	}
 	out, err := proto.Marshal(&answer)
@@ -85,31 +89,82 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, status int, 
 	return body, 0, nil
 }
 
-// decode turns a request's bytes into spans to keep.
+// The numbers of the fields that lead to the spans, opentelemetry/proto:
+// collector/trace/v1 and trace/v1.
+const (
+	resourceSpans = 1 // of ExportTraceServiceRequest
+	resourceField = 1 // of ResourceSpans
+	scopeSpans    = 2 // of ResourceSpans
+	spansField    = 2 // of ScopeSpans
+)
+
+var errNotOTLP = errors.New("the body is not an ExportTraceServiceRequest")
+
+// decode turns a request's bytes into spans to keep. It decodes span by span: a
+// body of empty spans, decoded whole, takes 150 times its size.
 func decode(body []byte) (spans []stored, rejected int, err error) {
-	var req collector.ExportTraceServiceRequest
-	if err := proto.Unmarshal(body, &req); err != nil {
-		return nil, 0, fmt.Errorf("the body is not an ExportTraceServiceRequest")
-	}
-	for _, rs := range req.GetResourceSpans() {
+	err = each(body, resourceSpans, func(rs []byte) error {
 		service := "unknown"
-		for _, a := range rs.GetResource().GetAttributes() {
-			if a.GetKey() == "service.name" {
-				service = cut(a.GetValue().GetStringValue())
-			}
+		if err := each(rs, resourceField, func(b []byte) error { return named(b, &service) }); err != nil {
+			return err
 		}
-		for _, ss := range rs.GetScopeSpans() {
-			for _, s := range ss.GetSpans() {
-				kept, ok := keep(s, service)
+		return each(rs, scopeSpans, func(ss []byte) error {
+			return each(ss, spansField, func(b []byte) error {
+				if len(b) < minSpan || len(b) > maxSpan {
+					rejected++
+					return nil
+				}
+				var s wire.Span
+				if err := proto.Unmarshal(b, &s); err != nil {
+					return errNotOTLP
+				}
+				kept, ok := keep(&s, service)
 				if !ok {
 					rejected++
-					continue
+					return nil
 				}
 				spans = append(spans, kept)
+				return nil
+			})
+		})
+	})
+	return spans, rejected, err
+}
+
+// each calls f with every value of one field of an encoded message.
+func each(b []byte, field protowire.Number, f func([]byte) error) error {
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return errNotOTLP
+		}
+		size := protowire.ConsumeFieldValue(number, kind, b[n:])
+		if size < 0 {
+			return errNotOTLP
+		}
+		if number == field && kind == protowire.BytesType {
+			v, _ := protowire.ConsumeBytes(b[n:]) // it is whole
+			if err := f(v); err != nil {
+				return err
 			}
 		}
+		b = b[n+size:]
 	}
-	return spans, rejected, nil
+	return nil
+}
+
+// named reads a resource's service.name.
+func named(b []byte, service *string) error {
+	var r resource.Resource
+	if len(b) > maxSpan || proto.Unmarshal(b, &r) != nil {
+		return errNotOTLP
+	}
+	for _, a := range r.GetAttributes() {
+		if a.GetKey() == "service.name" {
+			*service = cut(a.GetValue().GetStringValue())
+		}
+	}
+	return nil
 }
 
 func keep(s *wire.Span, service string) (stored, bool) {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	resource "go.opentelemetry.io/proto/otlp/resource/v1"
 	wire "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -328,4 +330,40 @@ func FuzzReceive(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A few kilobytes must not fill the memory of a process that the whole hub may
+// run in: a body of empty spans is the cheapest to send.
+func TestEmptySpansTakeLittle(t *testing.T) {
+	const spans = 2 << 20
+	scope := bytes.Repeat([]byte{spansField<<3 | 2, 0}, spans)
+	inner := protowire.AppendBytes([]byte{scopeSpans<<3 | 2}, scope)
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	if _, err := z.Write(protowire.AppendBytes([]byte{resourceSpans<<3 | 2}, inner)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := NewStore(Limits{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	w := post(s, body.Bytes(), "Content-Encoding", "gzip")
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 100 {
+		t.Errorf("%d bytes took %d MiB", body.Len(), took)
+	}
+	var answer collector.ExportTraceServiceResponse
+	if err := proto.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.GetPartialSuccess().GetRejectedSpans() != spans {
+		t.Errorf("%d rejected (%v)", answer.GetPartialSuccess().GetRejectedSpans(), err)
+	}
+	large := request("ingress", 1)
+	large.ResourceSpans[0].ScopeSpans[0].Spans[0].Name = strings.Repeat("x", maxSpan)
+	if w := post(s, encode(t, large)); w.Code != http.StatusOK {
+		t.Errorf("a span that is too large: %d", w.Code)
+	}
+	if traces, _ := s.Len(); traces != 0 {
+		t.Errorf("%d traces were kept", traces)
+	}
 }

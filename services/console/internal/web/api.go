@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/muster-hr/muster/libs/ledger"
 	"github.com/muster-hr/muster/services/console/internal/people"
@@ -29,8 +31,19 @@ func (s *Server) api() http.Handler {
 				"send `Authorization: Bearer TOKEN` with the token of MUSTER_API_TOKEN"})
 			return
 		}
+		if !isText(r.URL) {
+			refuse(w, problem{http.StatusBadRequest, "bad_text", "the address holds what is no text", "", "write UTF-8 without NUL, percent-encoded"})
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// isText tells whether path and query can be asked for: Postgres refuses NUL
+// and broken UTF-8, which would look as if the database were away.
+func isText(u *url.URL) bool {
+	query, err := url.QueryUnescape(u.RawQuery)
+	return err == nil && utf8.ValidString(u.Path+query) && !strings.Contains(u.Path+query, "\x00")
 }
 
 func (s *Server) employees(w http.ResponseWriter, r *http.Request) {
@@ -100,6 +113,9 @@ func (s *Server) timeline(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	items, next, err := s.Ledger.Timeline(r.Context(), id, limit, after)
+	if err == nil && len(items) == 0 && after == "" { // nothing is written down yet, or there is nobody
+		err = s.People.Exists(r.Context(), id)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

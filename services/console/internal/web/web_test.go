@@ -228,6 +228,8 @@ func TestAPI(t *testing.T) {
 		{"/employees/" + id + "/timeline?limit=0", 400, `"code":"bad_limit"`},
 		{"/employees/" + id + "/timeline?limit=1001", 400, `"path":"limit"`},
 		{"/employees/" + id + "/timeline?after=x", 400, `"code":"bad_cursor"`},
+		{"/employees/%00/timeline", 400, `"code":"bad_text"`},
+		{"/surveys?survey=%ff", 400, `"code":"bad_text"`},
 		{"/dead", 200, `"path":"positions[].fte"`},
 		{"/traces/0af7651916cd43dd8448eb211c80319c", 404, `"code":"unknown_trace"`},
 		{"/surveys", 200, `"answers":[{"question":"shirt","kind":"choice","value":"***","min":null,"max":null},{"question":"why","kind":"text","value":null,`},
@@ -254,6 +256,16 @@ func TestAPI(t *testing.T) {
 	}
 	if res, body := call(t, "POST", server.URL+"/api/v1/dead", "Authorization", "Bearer first-token"); res.StatusCode != 404 || !strings.Contains(body, "unknown_path") {
 		t.Errorf("POST: %d %s", res.StatusCode, body)
+	}
+}
+
+// A name that is written wrong is not somebody to whom nothing happened.
+func TestTimelineOfNobody(t *testing.T) {
+	_, server := console(t, 0)
+	for path, want := range map[string]string{"nobody": `"code":"unknown_employee"`, "a.b": `"code":"unknown_employee"`, id: `{"items":[],"next":null}`, "broken": `"code":"unavailable"`} {
+		if _, body := call(t, "GET", server.URL+"/api/v1/employees/"+path+"/timeline", "Authorization", "Bearer first-token"); !strings.Contains(body, want) {
+			t.Errorf("%s: %s, want %s", path, body, want)
+		}
 	}
 }
 

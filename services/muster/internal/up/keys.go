@@ -54,6 +54,16 @@ var tokenFiles = map[string]string{"MUSTER_API_TOKEN": "api.token", "MUSTER_APPR
 // keys makes the master key, the users' seeds and the API tokens on the first
 // start and reads them on every other.
 func (s *System) keys(context.Context) error {
+	if err := s.masterKey(); err != nil {
+		return err
+	}
+	if err := s.userSeeds(); err != nil {
+		return err
+	}
+	return s.tokens()
+}
+
+func (s *System) masterKey() error {
 	s.env["MUSTER_MASTER_KEY"] = s.Getenv("MUSTER_MASTER_KEY")
 	if s.env["MUSTER_MASTER_KEY"] == "" {
 		path := filepath.Join(s.Data, "master.key")
@@ -62,6 +72,11 @@ func (s *System) keys(context.Context) error {
 		}
 		s.env["MUSTER_MASTER_KEY"] = "file:" + path
 	}
+	return nil
+}
+
+// userSeeds makes or reads the seed of each user, which is all that a broker needs.
+func (s *System) userSeeds() error {
 	s.seeds = map[string]string{}
 	s.Addresses.NATS.NKeys = map[string]string{}
 	for _, user := range s.users() {
@@ -78,16 +93,26 @@ func (s *System) keys(context.Context) error {
 			s.Addresses.NATS.NKeys[user] = path
 		}
 	}
+	return nil
+}
+
+// tokens makes or reads the API tokens that are not set by hand. Here they are
+// the tokens themselves, also where a reference names them: clients read them
+// from addresses.json.
+func (s *System) tokens() error {
+	e := service.NewEnv(s.Getenv)
 	for variable, file := range tokenFiles {
-		if s.Getenv(variable) != "" {
-			s.env[variable] = s.Getenv(variable)
-			continue
-		}
-		token, err := kept(filepath.Join(s.Data, file), randomToken)
-		if err != nil {
-			return err
+		token := e.Token(variable).Reveal()
+		if s.Getenv(variable) == "" {
+			var err error
+			if token, err = kept(filepath.Join(s.Data, file), randomToken); err != nil {
+				return err
+			}
 		}
 		s.env[variable] = token
+	}
+	if err := e.Err(); err != nil {
+		return err
 	}
 	s.Addresses.APIToken, s.Addresses.ApproverToken = s.env["MUSTER_API_TOKEN"], s.env["MUSTER_APPROVER_TOKEN"]
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/service"
@@ -20,7 +21,7 @@ func (s *System) places(ctx context.Context) error {
 	} {
 		var err error
 		if set := s.Getenv(variable); set != "" {
-			s.env[variable], err = s.fixed(ctx, set)
+			s.env[variable], err = fixed(ctx, variable, set)
 		} else {
 			s.env[variable], err = free(ctx, preferred)
 		}
@@ -33,7 +34,7 @@ func (s *System) places(ctx context.Context) error {
 	}
 	doors, err := s.doors(ctx)
 	if err == nil {
-		err = s.Company.UseSandbox("http://"+s.env["MUSTER_SANDBOX_ADDR"], doors)
+		err = s.Company.UseSandbox(reachable(s.env["MUSTER_SANDBOX_ADDR"]), doors)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", service.ErrConfig, err)
@@ -74,15 +75,29 @@ func (s *System) doors(ctx context.Context) (map[string]string, error) {
 	return doors, nil
 }
 
-// fixed is an address set by hand. A process of its own must come back where
-// it was, so "any port" is decided here for it.
-func (s *System) fixed(ctx context.Context, addr string) (string, error) {
-	host, any := strings.CutSuffix(addr, ":0")
-	if s.Program == "" || !any {
-		return addr, nil
+// letGo is how long an address set by hand may still be taken: a process of an
+// earlier Muster ends at the moment its parent dies, and only has to go.
+const letGo = 5 * time.Second
+
+// fixed is an address set by hand, by the name of its variable. "Any port" is
+// decided here: others must know it beforehand, and a process of its own must
+// come back where it was. One that is taken is told here, not by a service
+// that is started again and again.
+func fixed(ctx context.Context, variable, addr string) (string, error) {
+	if host, any := strings.CutSuffix(addr, ":0"); any {
+		n, err := anyPort(ctx)
+		return host + ":" + strconv.Itoa(n), err
 	}
-	n, err := anyPort(ctx)
-	return host + ":" + strconv.Itoa(n), err
+	for begun := time.Now(); ; {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+		if time.Since(begun) >= letGo || ctx.Err() != nil {
+			return "", fmt.Errorf("%w: %s: %w: name another address or stop who has it", service.ErrEnvironment, variable, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // free gives the preferred address if nobody has it, else one that is free.

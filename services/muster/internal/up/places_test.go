@@ -1,6 +1,7 @@
 package up
 
 import (
+	"errors"
 	"maps"
 	"net"
 	"os"
@@ -9,28 +10,62 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connectors"
+	"github.com/muster-hr/muster/libs/service"
 )
 
 func TestFixed(t *testing.T) {
-	one, many := &System{}, &System{Options: Options{Program: "muster"}}
-	for _, c := range []struct {
-		s         *System
-		set, want string // want ends with ":" where any port will do
-	}{
-		{one, "127.0.0.1:0", "127.0.0.1:0"},
-		{many, "127.0.0.1:8080", "127.0.0.1:8080"},
-		{many, "127.0.0.1:0", "127.0.0.1:"},
-		{many, "[::1]:0", "[::1]:"},
-	} {
-		got, err := c.s.fixed(t.Context(), c.set)
+	for set, want := range map[string]string{"127.0.0.1:0": "127.0.0.1:", "[::1]:0": "[::1]:", ":0": ":"} {
+		got, err := fixed(t.Context(), "MUSTER_INGRESS_ADDR", set)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if any := strings.HasSuffix(c.want, ":"); got != c.want && (!any || !strings.HasPrefix(got, c.want) || strings.HasSuffix(got, ":0")) {
-			t.Errorf("%s becomes %s, want %s", c.set, got, c.want)
+		if !strings.HasPrefix(got, want) || strings.HasSuffix(got, ":0") {
+			t.Errorf("%s becomes %s, want %s and a port", set, got, want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		_, err = fixed(t.Context(), "MUSTER_INGRESS_ADDR", addr)
+		if !errors.Is(err, service.ErrEnvironment) || !strings.Contains(err.Error(), "MUSTER_INGRESS_ADDR") || !strings.Contains(err.Error(), addr) {
+			t.Errorf("a taken one: %v", err)
+		}
+		time.AfterFunc(letGo/2, func() { _ = l.Close() }) // an earlier process ends
+		if got, err := fixed(t.Context(), "MUSTER_INGRESS_ADDR", addr); err != nil || got != addr {
+			t.Errorf("one that becomes free: %s, %v", got, err)
+		}
+	})
+}
+
+// TestPlacesAreKnown: traces and calls go to the console and the fakes by the
+// addresses that are chosen before either listens.
+func TestPlacesAreKnown(t *testing.T) {
+	env := map[string]string{"MUSTER_INGRESS_ADDR": "127.0.0.1:0", "MUSTER_CONSOLE_ADDR": "127.0.0.1:0", "MUSTER_SANDBOX_ADDR": "127.0.0.1:0"}
+	company := &config.Company{Name: "acme", Environment: config.Sandbox, Sources: map[string]*config.Source{"hr": {Account: config.Account{Name: "hr", BaseURL: "https://hr.example"}}}}
+	s := &System{Options: Options{Company: company, Sandbox: true, Getenv: func(name string) string { return env[name] }}, env: map[string]string{}}
+	if err := s.places(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{s.host().ConsoleOTLP, company.Sources["hr"].BaseURL} {
+		if _, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":"); strings.HasPrefix(port, "0") || port == "" {
+			t.Errorf("nobody is at %s", url)
+		}
+	}
+}
+
+func TestNATSPort(t *testing.T) {
+	for _, v := range []string{"nats", "-1", "65536"} {
+		s := &System{Options: Options{Program: "muster", Getenv: func(string) string { return v }}, env: map[string]string{}}
+		if _, err := s.startBroker(t.Context()); !errors.Is(err, service.ErrConfig) || !strings.Contains(err.Error(), "MUSTER_NATS_PORT") {
+			t.Errorf("%s: %v", v, err)
 		}
 	}
 }
@@ -96,14 +131,17 @@ func TestDoors(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var sandbox string
+	var l net.Listener // where the first door would be
+	for l == nil {
+		port, err := anyPort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sandbox = "127.0.0.1:" + strconv.Itoa(port)
+		l, _ = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port+1)) // taken by chance: another pair
 	}
 	defer l.Close()
-	_, text, _ := net.SplitHostPort(l.Addr().String())
-	port, _ := strconv.Atoi(text)
-	sandbox := "127.0.0.1:" + strconv.Itoa(port-1) // the first door would be at l
 	s := &System{Options: Options{Company: c, Sandbox: true, Getenv: func(name string) string {
 		return map[string]string{"MUSTER_SANDBOX_ADDR": sandbox, "MUSTER_SANDBOX_DOORS": "south=127.0.0.1:20777"}[name]
 	}}, env: map[string]string{}}

@@ -56,7 +56,7 @@ func (p *pids) of(name string) int {
 // Broker runs the embedded broker as a program of its own until ctx ends.
 func Broker(ctx context.Context, o Options) error {
 	s := newSystem(o, brokerName)
-	if err := s.keys(ctx); err != nil {
+	if err := s.userSeeds(); err != nil {
 		return err
 	}
 	server, err := s.embedded(ctx)
@@ -71,14 +71,20 @@ func Broker(ctx context.Context, o Options) error {
 
 // startBroker starts the broker's process and gives its address.
 func (s *System) startBroker(ctx context.Context) (url string, err error) {
-	port := s.Getenv("MUSTER_NATS_PORT")
-	if n, err := strconv.Atoi(port); err != nil || n <= 0 {
-		addr, err := free(ctx, "127.0.0.1:4222")
-		if err != nil {
-			return "", err
-		}
-		_, port, _ = net.SplitHostPort(addr) // made by us
+	set, err := s.natsPort()
+	if err != nil {
+		return "", err
 	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(set))
+	if set == 0 {
+		addr, err = free(ctx, "127.0.0.1:4222")
+	} else {
+		addr, err = fixed(ctx, "MUSTER_NATS_PORT", addr)
+	}
+	if err != nil {
+		return "", err
+	}
+	_, port, _ := net.SplitHostPort(addr) // made by us
 	s.env["MUSTER_NATS_PORT"] = port
 	if err := s.prepare(); err != nil {
 		return "", fmt.Errorf("%w: %w", service.ErrEnvironment, err)
@@ -153,7 +159,7 @@ func (s *System) spawn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.services = append(s.services, &running{name: p.name, stop: c.Stop})
+		s.services = append(s.services, &running{name: p.name, last: p.last(), stop: c.Stop})
 	}
 	return nil
 }
@@ -168,7 +174,7 @@ func (s *System) place(ctx context.Context, p part) (addr, variable string, err 
 	if addr == "" || p.args[0] == "delivery" { // there are several of them
 		addr = "127.0.0.1:0"
 	}
-	addr, err = s.fixed(ctx, addr)
+	addr, err = fixed(ctx, variable, addr)
 	return addr, variable, err
 }
 

@@ -129,11 +129,9 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 	if s.getenv("GOGC") == "" && s.getenv("GOMEMLIMIT") == "" {
 		boundMemory()
 	}
-	port := 0
-	if v := s.getenv("MUSTER_NATS_PORT"); v != "" {
-		if port, err = strconv.Atoi(v); err != nil {
-			return nil, fmt.Errorf("MUSTER_NATS_PORT is not a number")
-		}
+	port, err := s.natsPort()
+	if err != nil {
+		return nil, err
 	}
 	server, err := bus.StartServer(bus.ServerOptions{
 		StoreDir: s.streamFiles(), Port: port, Users: users, Log: s.log, SyncAlways: s.Getenv("MUSTER_DURABILITY") != "os",
@@ -142,6 +140,19 @@ func (s *System) embedded(ctx context.Context) (*bus.Server, error) {
 		s.stage(ctx)
 	}
 	return server, err
+}
+
+// natsPort is the broker's port as set by hand, 0 if it was not.
+func (s *System) natsPort() (int, error) {
+	v := s.getenv("MUSTER_NATS_PORT")
+	if v == "" {
+		return 0, nil
+	}
+	port, err := strconv.Atoi(v)
+	if err != nil || port < 0 || port > 65535 {
+		return 0, fmt.Errorf("%w: MUSTER_NATS_PORT is not a port: write a whole number up to 65535", service.ErrConfig)
+	}
+	return port, nil
 }
 
 // allowed are the users of the bus with their rights.
@@ -190,7 +201,7 @@ func (s *System) grants(user string) []bus.Grant {
 func (s *System) host() service.Host {
 	return service.Host{
 		Getenv: s.getenv, Stdout: s.Log, Clock: s.clock, Server: s.server, Seeds: s.seeds, Company: s.Company,
-		ConsoleOTLP: "http://" + s.env["MUSTER_CONSOLE_ADDR"], Listening: s.urls.set, Services: s.configured,
+		ConsoleOTLP: reachable(s.env["MUSTER_CONSOLE_ADDR"]), Listening: s.urls.set, Services: s.configured,
 	}
 }
 
@@ -219,8 +230,13 @@ type part struct {
 	run  func(context.Context, service.Host) error
 }
 
-// parts lists the services against the flow, so that each finds those behind
-// it: who is started last is stopped first.
+// last tells whether the other services lean on it to their end: where their
+// records and traces go, and what stands for the vendors.
+func (p part) last() bool {
+	return slices.Contains([]string{console.Name, audit.Name, sandbox.Name}, p.name)
+}
+
+// parts lists the services against the flow, so that each finds those behind it.
 func (s *System) parts() []part {
 	all := []part{{console.Name, []string{console.Name}, console.Run}, {audit.Name, []string{audit.Name}, audit.Run}}
 	if s.Sandbox {
@@ -243,12 +259,16 @@ func (s *System) serve(ctx context.Context) error {
 	for _, p := range s.parts() { // the console asks for the whole list as soon as it runs
 		ctx, cancel := context.WithCancel(base)
 		done := make(chan struct{})
-		stop := func(context.Context) error { // it has its own limit
+		stop := func(within context.Context) error {
 			cancel()
-			<-done
-			return nil
+			select {
+			case <-done:
+				return nil
+			case <-within.Done():
+				return fmt.Errorf("stop %s: it did not end in time", p.name)
+			}
 		}
-		s.services = append(s.services, &running{name: p.name, stop: stop})
+		s.services = append(s.services, &running{name: p.name, last: p.last(), stop: stop})
 		begin = append(begin, func() {
 			defer close(done)
 			if err := p.run(ctx, s.host()); err != nil {
@@ -264,10 +284,10 @@ func (s *System) serve(ctx context.Context) error {
 
 // ready waits until every service says so.
 func (s *System) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		missing, err := s.missing(ctx)
+		missing, err := s.missing(waiting)
 		if err == nil && missing == "" {
 			return nil
 		}
@@ -275,6 +295,8 @@ func (s *System) ready(ctx context.Context) error {
 		case err := <-s.failed:
 			return err
 		case <-ctx.Done():
+			return ctx.Err()
+		case <-waiting.Done():
 			return fmt.Errorf("%w: not ready after %s: %s", service.ErrEnvironment, readyTimeout, missing)
 		case <-time.After(30 * time.Millisecond):
 		}

@@ -58,14 +58,15 @@ type System struct {
 // running is one service with the means to end it.
 type running struct {
 	name string
-	stop func(context.Context) error // waits until it has ended
+	last bool                        // the others lean on it
+	stop func(context.Context) error // waits until it has ended, or ctx has
 }
 
 // readyTimeout bounds the start. A first start makes a database.
 const readyTimeout = 60 * time.Second
 
 // Start brings everything up and returns when every service is ready. On an
-// error nothing is left running.
+// error nothing is left running. It is [service.ErrCalledOff] if ctx ends first.
 func Start(ctx context.Context, o Options) (_ *System, err error) {
 	s := newSystem(o, "muster")
 	defer func() {
@@ -75,6 +76,9 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 	}()
 	for _, step := range []func(context.Context) error{s.folder, s.keys, s.places, s.broker, s.postgres, s.serve, s.ready, s.publishAddresses} {
 		if err := step(ctx); err != nil {
+			if ctx.Err() != nil && !errors.Is(err, service.ErrConfig) {
+				err = fmt.Errorf("%w: %w", service.ErrCalledOff, err)
+			}
 			return nil, err
 		}
 	}
@@ -115,17 +119,13 @@ func (s *System) folder(context.Context) error {
 // them a Muster is gone 20 s after SIGTERM.
 const stopWithin = 16 * time.Second
 
-// Stop ends everything in the order of the flow, so that what is under way can
-// finish: doors first, the broker and the database last.
+// Stop ends everything so that what is under way can finish: the services
+// first, the broker and the database last.
 func (s *System) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	s.removeAddresses()
-	var errs []error
-	for i := len(s.services) - 1; i >= 0; i-- {
-		errs = append(errs, s.services[i].stop(ctx))
-	}
-	s.services = nil
+	errs := []error{s.stopServices(ctx)}
 	if s.database != nil {
 		errs = append(errs, s.database.stop())
 		s.database = nil
@@ -146,6 +146,25 @@ func (s *System) Stop() error {
 		errs = append(errs, s.lock.Close())
 		s.lock = nil
 	}
+	return errors.Join(errs...)
+}
+
+// stopServices ends the services at once, then those that they lean on. Each
+// leaves what it has not done in the streams, and one that waits for a vendor
+// that does not answer may take its whole drain: one after another they would
+// add up.
+func (s *System) stopServices(ctx context.Context) error {
+	errs := make([]error, len(s.services))
+	for _, last := range []bool{false, true} {
+		var wg sync.WaitGroup
+		for i, r := range s.services {
+			if r.last == last {
+				wg.Go(func() { errs[i] = r.stop(ctx) })
+			}
+		}
+		wg.Wait()
+	}
+	s.services = nil
 	return errors.Join(errs...)
 }
 
