@@ -33,8 +33,7 @@ func (p *Pipeline) lay(before *employee.State, w *work) change {
 	}
 	for _, s := range w.says {
 		if s.from > today {
-			c.after.Pending = append(c.after.Pending, employee.Pending{Effective: s.from, Source: w.source, Fields: s.fields})
-			c.kept = true
+			c.kept = postpone(c.after, employee.Pending{Effective: s.from, Source: w.source, Fields: s.fields}) || c.kept
 			continue
 		}
 		m := merge(c.after, w.source, p.ix.met(s.fields), now, sent, p.ranks, p.Codec.ValueToken)
@@ -92,45 +91,49 @@ func (p *Pipeline) apply(ctx context.Context, w *work, st *statement, id string,
 	ctx, send := telemetry.StartSend(ctx, p.Tracer, telemetry.Message{Stream: topology.People, Template: "hr.employee.{id}"})
 	defer send.End()
 	item := &item{raw: w.in.Seq, statement: w.key(), employee: id}
-	p.stageEmployee(ctx, item, typ, after)
-	taken, err := p.reserve(ctx, item, id, c)
+	taken, err := p.stageChange(ctx, item, typ, c)
 	if err != nil {
 		return err
 	}
 	c.conflicts = append(c.conflicts, taken...)
-	if left(after.Status) && !left(c.before.Status) {
-		if err := p.pointLeaver(ctx, item, id, after.Version); err != nil {
-			return err
-		}
-	}
 	if err := p.stateInto(ctx, item, w, st, record.StatusApplied, id, c); err != nil {
 		return err
 	}
-	for _, k := range item.matches {
-		p.ix.reserve(k.Kind, k.Token, id)
-		item.known = append(item.known, tokenMatch+k.name())
-	}
-	p.stand(after)
-	p.Metrics.Change(typ)
-	p.collect(ctx, item, w.rec.AcceptedAt)
+	p.stand(ctx, item, typ, after)
 	return nil
 }
 
-// stageEmployee puts an employee's next state into an item, as its first
-// message.
-func (p *Pipeline) stageEmployee(ctx context.Context, item *item, typ string, after *employee.State) {
+// stageChange puts an employee's next state into an item, as its first message,
+// and the match keys and the leaver pointer that belong to it. Match keys of
+// other people are conflicts.
+func (p *Pipeline) stageChange(ctx context.Context, item *item, typ string, c change) (taken []record.Conflict, err error) {
+	after := c.after
 	item.people = append(item.people, staged{ctx: ctx, rev: &p.ix.person(after.ID).rev})
 	item.seal = append(item.seal, func() (err error) {
 		item.people[0].out, err = p.encodeState(ctx, after.ID, typ, after)
 		return err
 	})
+	if taken, err = p.reserve(ctx, item, after.ID, c); err != nil {
+		return nil, err
+	}
+	if left(after.Status) && !left(c.before.Status) {
+		err = p.pointLeaver(ctx, item, after.ID, after.Version)
+	}
+	return taken, err
 }
 
-// stand makes a staged state the one that the next change is laid over.
-func (p *Pipeline) stand(after *employee.State) {
+// stand makes a staged state the one that the next change is laid over, and
+// collects its item.
+func (p *Pipeline) stand(ctx context.Context, item *item, typ string, after *employee.State) {
+	for _, k := range item.matches {
+		p.ix.reserve(k.Kind, k.Token, after.ID)
+		item.known = append(item.known, tokenMatch+k.name())
+	}
 	p.ix.person(after.ID).version = after.Version
 	p.ix.awaits(after.ID, after.Awaits)
 	p.states.Add(after.ID, after)
+	p.Metrics.Change(typ)
+	p.collect(ctx, item, after.AcceptedAt)
 }
 
 // collect puts an item into the group and tells those who waited for what it

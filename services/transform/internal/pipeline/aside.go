@@ -28,7 +28,14 @@ func (a *aside) touches(statement, employee string) bool {
 
 // busy tells whether a commit must come before a record can be processed.
 func (p *Pipeline) busy(c *committer, w *work, id string) bool {
-	return p.group.touches(w.key(), id) || p.aside.touches(w.key(), id) || p.reads(w) && c.inflight.touches(w.key(), "")
+	return p.group.touches(w.key(), id) || p.aside.touches(w.key(), id) || p.reads(w) && c.inflight.touches(w.key(), "") || p.unmerged(w)
+}
+
+// unmerged tells whether a record is partial and laid over what waits or is in
+// review: whose it is shows only when that was read back.
+func (p *Pipeline) unmerged(w *work) bool {
+	st := p.ix.said(w.source, w.token)
+	return w.rec.Partial && st != nil && st.employee == ""
 }
 
 // known tells whether a record says nothing about who is who: its statement is
@@ -52,7 +59,7 @@ func (p *Pipeline) flush(ctx context.Context, c *committer) error {
 }
 
 // goOn processes what was set aside, as far as the group takes it, and after it
-// those whose manager has come.
+// those whose state goes on without a record.
 func (p *Pipeline) goOn(ctx context.Context, c *committer) error {
 	list := p.aside.list
 	p.aside = aside{}

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/record"
 )
 
 // effective keeps what becomes true on a later day out of the state until that
@@ -36,6 +38,30 @@ func (e effective) due(s *employee.State, today string) []employee.Pending {
 		return 0
 	})
 	return due
+}
+
+// postpone keeps what a source says for a later day and reports whether that is
+// news. What it said for the same day before stands as far as this says nothing.
+func postpone(s *employee.State, later employee.Pending) (news bool) {
+	fields := employee.Flat{}
+	others := slices.DeleteFunc(slices.Clone(s.Pending), func(p employee.Pending) bool {
+		same := p.Effective == later.Effective && p.Source == later.Source
+		if same {
+			maps.Copy(fields, p.Fields)
+		}
+		return same
+	})
+	for leaf, v := range later.Fields {
+		v = record.Normal(v)
+		if before, said := fields[leaf]; !said || !employee.Equal(before, v) {
+			fields[leaf], news = v, true
+		}
+	}
+	if news {
+		later.Fields = fields
+		s.Pending = append(others, later)
+	}
+	return news
 }
 
 // status is employment.status on a day: a start counts from 00:00 of its day,

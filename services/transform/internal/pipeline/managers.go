@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-hr/muster/libs/employee"
-	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/telemetry"
 	"github.com/muster-hr/muster/libs/topology"
@@ -120,14 +119,15 @@ func (ix *index) awaits(id string, tokens []string) {
 	}
 }
 
-// meeting are employees whose manager has become known, in the order in which
-// that happened.
+// meeting are employees whose state goes on without a record of theirs, because
+// their manager has become known or a day has begun, in the order in which that
+// happened.
 type meeting struct {
 	list []met
 	here map[string]bool
 }
 
-// met is one of them, with what made the manager known.
+// met is one of them, with what made the manager known, if that is why.
 type met struct {
 	id         string
 	cause      trace.SpanContext
@@ -161,7 +161,7 @@ func (p *Pipeline) catchUp(ctx context.Context) {
 	}
 }
 
-// introduce stages the states of those whose manager has become known. It
+// introduce stages the states of those who were called. It
 // leaves room in the group for records: a manager may have thousands of reports.
 func (p *Pipeline) introduce(ctx context.Context) error {
 	if len(p.meeting.list) == 0 {
@@ -190,7 +190,8 @@ func (p *Pipeline) introduce(ctx context.Context) error {
 }
 
 // introduced stages one employee's state with our ids of the managers who are
-// known by now. A record of the employee's own may have brought them before.
+// known by now, and as the day has it. A record of the employee's own may have
+// brought both before.
 func (p *Pipeline) introduced(ctx context.Context, x met) error {
 	before, err := p.load(ctx, x.id)
 	if errors.Is(err, seal.ErrNoKey) {
@@ -200,14 +201,19 @@ func (p *Pipeline) introduced(ctx context.Context, x met) error {
 	if err != nil {
 		return err
 	}
-	after := clone(before)
-	leaves := p.ix.meet(after.Fields)
-	if len(leaves) == 0 {
+	c := p.lay(before, &work{})
+	if len(c.leaves) == 0 && !c.kept {
 		return nil
 	}
+	after := c.after
 	after.Version++
-	after.Changed, after.Awaits = employee.Patterns(leaves), awaits(after.Fields)
-	after.Source = after.Provenance[leaves[0]].Source
+	after.Changed, after.Awaits = employee.Patterns(c.leaves), awaits(after.Fields)
+	for _, leaf := range c.leaves {
+		if o, ok := after.Provenance[leaf]; ok { // a status that follows from dates has none
+			after.Source = o.Source
+			break
+		}
+	}
 	after.Event = p.Codec.Sealer.Token("introduced", x.id, strconv.FormatUint(after.Version, 10))
 	after.Initial, after.AcceptedAt, after.Config = false, x.acceptedAt, p.Company.Version
 
@@ -220,10 +226,11 @@ func (p *Pipeline) introduced(ctx context.Context, x met) error {
 	defer process.End()
 	ctx, send := telemetry.StartSend(ctx, p.Tracer, telemetry.Message{Stream: topology.People, Template: "hr.employee.{id}"})
 	defer send.End()
+	typ := "hr.employee." + employee.Happened(before.Status, after.Status) + ".v1"
 	item := &item{employee: x.id}
-	p.stageEmployee(ctx, item, event.EmployeeUpdatedV1, after)
-	p.stand(after)
-	p.Metrics.Change(event.EmployeeUpdatedV1)
-	p.collect(ctx, item, x.acceptedAt)
+	if _, err := p.stageChange(ctx, item, typ, c); err != nil {
+		return err
+	}
+	p.stand(ctx, item, typ, after)
 	return nil
 }

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -46,11 +47,13 @@ type merged struct {
 //
 //   - The highest-ranked source that has said something wins; a lower one fills
 //     what nobody above it has said, and gives way later.
-//   - A source clears only what it said itself, or what we wrote there.
+//   - A source clears only what it said itself, or what we wrote there. With a
+//     list that is empty it clears each element.
 //   - What a source repeats of our own write is a confirmation, not a change,
 //     unless the state does not have that leaf yet. That holds until the source
 //     says something else: sent then forgets the leaf.
 func merge(s *employee.State, source string, said employee.Flat, at time.Time, sent map[string]string, rank ranks, token tokens) (m merged) {
+	said = withElements(said, s.Fields)
 	leaves := make([]string, 0, len(said))
 	for leaf := range said {
 		leaves = append(leaves, leaf)
@@ -104,6 +107,33 @@ func merge(s *employee.State, source string, said employee.Flat, at time.Time, s
 		m.changed = append(m.changed, leaf)
 	}
 	return m
+}
+
+// withElements adds to a list that is said to be empty the elements that the
+// state has of it, cleared: they are leaves of their own.
+func withElements(said, has employee.Flat) employee.Flat {
+	var elements []string
+	for leaf, v := range said {
+		if list, ok := v.([]any); v != nil && (!ok || len(list) > 0) {
+			continue
+		}
+		if f, ok := employee.Lookup(leaf + "[]"); !ok || !f.Keyed {
+			continue
+		}
+		for known := range has {
+			if strings.HasPrefix(known, leaf+"[") {
+				elements = append(elements, known)
+			}
+		}
+	}
+	if len(elements) == 0 {
+		return said
+	}
+	out := maps.Clone(said)
+	for _, leaf := range elements {
+		out[leaf] = nil
+	}
+	return out
 }
 
 // cleared reads an element of which only its keys are left (`phones[mobile]`

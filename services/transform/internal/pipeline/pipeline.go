@@ -59,7 +59,8 @@ type Pipeline struct {
 	waiting   map[string]waiting // by `<source>.<token>`
 	group     *group
 	aside     aside
-	meeting   meeting // employees whose manager has become known
+	meeting   meeting // employees whose state goes on without a record
+	round     round
 	limit     int     // changes per commit; halved after a refusal until the culprit is alone
 	refused   refusal // of the record that was refused alone last
 }
@@ -75,7 +76,7 @@ const (
 	groupLinger = 10 * time.Millisecond // only after a group that was a batch
 	stateCache  = 2048                  // more than two groups: what is staged is never read back; some 6 kB each
 	againPause  = 200 * time.Millisecond
-	waitTick    = 250 * time.Millisecond // how often link_wait is looked at; the clock may be moved
+	waitTick    = 250 * time.Millisecond // how often link_wait and the day are looked at; the clock may be moved
 )
 
 // New makes a pipeline for a company.
@@ -113,6 +114,7 @@ func (p *Pipeline) session(ctx context.Context) error {
 		return err
 	}
 	p.catchUp(ctx)
+	p.round.begin(p.effective.today(p.Clock.Now()), p.ix)
 	feed, err := p.Bus.Feed(ctx, bus.FeedOptions{Stream: topology.Raw, Durable: topology.TransformRaw})
 	if err != nil {
 		return err
@@ -222,6 +224,9 @@ func (p *Pipeline) follow(ctx context.Context, c *committer, f *feeder) error {
 				}
 			}
 			if err := p.linkFound(ctx, c); err != nil {
+				return err
+			}
+			if err := p.newDay(ctx, c); err != nil {
 				return err
 			}
 		case slot, ok := <-f.out:

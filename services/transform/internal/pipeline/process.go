@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -86,20 +87,22 @@ func (p *Pipeline) stages(ctx context.Context, w *work) (outcome string, err err
 	if w.rec.Deleted && st.employee == "" {
 		return "ignored", p.forget(ctx, w, st)
 	}
+	if w.rec.Partial && st.employee == "" && st.rev.seq != 0 {
+		// What this is laid over was never merged: it waited, or is in review.
+		// All of it together says whose it is.
+		before, err := p.stated(w.old)
+		if err != nil {
+			return "", err
+		}
+		w.says = append(before, w.says...)
+		p.recognise(p.Company.Sources[w.source], w, append([]json.RawMessage{w.rec.Body, w.old.Whole}, w.old.Partials...)...)
+	}
 	v := p.identify(w)
 	switch {
 	case v.wait:
 		return record.StatusWaiting, p.wait(ctx, w, st)
 	case v.review:
 		return record.StatusReview, p.state(ctx, w, st, record.StatusReview, "", change{})
-	}
-	if w.rec.Partial && st.employee == "" && st.rev.seq != 0 {
-		// What this is laid over was never merged: it waited, or was in review.
-		before, err := p.stated(w.old)
-		if err != nil {
-			return "", err
-		}
-		w.says = append(before, w.says...)
 	}
 	id := v.employee
 	if v.create {
@@ -109,11 +112,9 @@ func (p *Pipeline) stages(ctx context.Context, w *work) (outcome string, err err
 }
 
 // forget is the end of a record that went away before anybody knew whose it
-// was: nobody waits for it or reviews it any more.
+// was: nobody waits for it or reviews it any more. It is noted also of a key that
+// was never seen, so that an older record which comes later makes nobody.
 func (p *Pipeline) forget(ctx context.Context, w *work, st *statement) error {
-	if st.rev.seq == 0 {
-		return nil
-	}
 	w.old.Whole, w.old.Partials = nil, nil
 	return p.state(ctx, w, st, record.StatusUnchanged, "", change{})
 }

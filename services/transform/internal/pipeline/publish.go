@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/trace"
@@ -15,31 +17,62 @@ import (
 	"github.com/muster-hr/muster/libs/topology"
 )
 
-// reserve stages the match keys that the new state has and nobody owns yet,
-// those that are pending included. A key that another person owns is not taken
-// over; it shows as a conflict.
+// reserve stages the match keys that the new state has, those that are pending
+// included, and its employee does not own yet. A key that another person has is
+// not taken over; it shows as a conflict. One that another person had before,
+// as an e-mail given to somebody else, is.
 func (p *Pipeline) reserve(ctx context.Context, i *item, id string, c change) (taken []record.Conflict, err error) {
 	keys := matchKeys(c.after.Fields, c.leaves, p.matchToken)
 	for _, pending := range c.after.Pending {
 		keys = append(keys, matchKeys(pending.Fields, nil, p.matchToken)...)
 	}
-	for _, k := range keys {
-		switch p.ix.owner(k.Kind, k.Token) {
-		case id:
-			continue
-		case "":
-		default:
-			taken = append(taken, record.Conflict{Path: k.leaf, Rule: "match_key_taken"})
+	for n, k := range keys {
+		if slices.ContainsFunc(keys[:n], func(before matchKey) bool { return before.name() == k.name() }) {
+			continue // said for two days: a subject stands once in a commit
+		}
+		owner, subject, rev, eventID := p.ix.owner(k.Kind, k.Token), topology.Match(k.Kind, k.Token), revision{}, []string{k.name(), id}
+		if owner == id {
 			continue
 		}
-		out, err := p.clear(topology.Match(k.Kind, k.Token), event.MatchReservedV1, p.Codec.Sealer.Token("reserve", k.name(), id), reserved{Employee: id})
+		if owner != "" {
+			has, err := p.goesBy(ctx, owner, k)
+			if err != nil {
+				return nil, err
+			}
+			if has {
+				taken = append(taken, record.Conflict{Path: k.leaf, Rule: "match_key_taken"})
+				continue
+			}
+			before, err := p.Bus.Last(ctx, topology.People, subject)
+			if err != nil {
+				return nil, err
+			}
+			rev.seq, eventID = before.Seq, append(eventID, strconv.FormatUint(before.Seq, 10))
+		}
+		out, err := p.clear(subject, event.MatchReservedV1, p.Codec.Sealer.Token("reserve", eventID...), reserved{Employee: id})
 		if err != nil {
 			return nil, err
 		}
 		i.atomic, i.matches = true, append(i.matches, k)
-		i.people = append(i.people, staged{ctx: ctx, out: out, rev: &revision{}})
+		i.people = append(i.people, staged{ctx: ctx, out: out, rev: &rev})
 	}
 	return taken, nil
+}
+
+// goesBy tells whether an employee has a match key now, or on a day to come.
+func (p *Pipeline) goesBy(ctx context.Context, id string, k matchKey) (bool, error) {
+	s, err := p.load(ctx, id)
+	if errors.Is(err, seal.ErrNoKey) {
+		return false, nil // erased
+	}
+	if err != nil {
+		return false, err
+	}
+	keys := matchKeys(s.Fields, nil, p.matchToken)
+	for _, pending := range s.Pending {
+		keys = append(keys, matchKeys(pending.Fields, nil, p.matchToken)...)
+	}
+	return slices.ContainsFunc(keys, func(own matchKey) bool { return own.name() == k.name() }), nil
 }
 
 // pointLeaver stages the pointer that lets a leaver overtake a backlog.

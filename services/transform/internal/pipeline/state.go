@@ -48,6 +48,16 @@ func (p *Pipeline) load(ctx context.Context, id string) (*employee.State, error)
 	if s, ok := p.states.Get(id); ok {
 		return s, nil
 	}
+	s, err := p.read(ctx, id)
+	if err == nil && s.Version > 0 {
+		p.states.Add(id, s)
+	}
+	return s, err
+}
+
+// read gives the newest state of an employee as it is stored; an empty one if
+// there is none.
+func (p *Pipeline) read(ctx context.Context, id string) (*employee.State, error) {
 	person := p.ix.employees[id]
 	if person == nil || person.version == 0 {
 		return &employee.State{}, nil
@@ -64,11 +74,7 @@ func (p *Pipeline) load(ctx context.Context, id string) (*employee.State, error)
 	if err != nil {
 		return nil, err
 	}
-	s, err := employee.DecodeState(h, env.Basic, env.Restricted)
-	if err == nil {
-		p.states.Add(id, s)
-	}
-	return s, err
+	return employee.DecodeState(h, env.Basic, env.Restricted)
 }
 
 func (p *Pipeline) encodeState(ctx context.Context, id, typ string, s *employee.State) (bus.Out, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
+	"github.com/muster-hr/muster/libs/seal"
 	"github.com/muster-hr/muster/libs/survey"
 	"github.com/muster-hr/muster/libs/telemetry"
 	"github.com/muster-hr/muster/libs/topology"
@@ -322,8 +323,11 @@ func (p *Pipeline) linkFound(ctx context.Context, c *committer) error {
 	slices.SortFunc(again, func(a, b bus.In) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, in := range again {
 		w := p.open(ctx, in)
+		if f := fault.Of(w.err); f != nil && f.Class != fault.Record && !errors.Is(w.err, seal.ErrNoKey) {
+			return w.err // it opens another time, and the next start finds it
+		}
 		if w.sheet == nil {
-			continue // its source is gone or it does not open: it had its dead letter when it came
+			continue // its source is gone or it does not open: it had its dead letter when it came, or was erased
 		}
 		w.sheet.again = true
 		if err := p.take(ctx, c, w); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/employee"
+	"github.com/muster-hr/muster/libs/event"
 	"github.com/muster-hr/muster/libs/mapping"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/survey"
@@ -240,6 +241,26 @@ func TestAResponseBeforeItsPerson(t *testing.T) {
 	w.works() // nothing is left to do
 	if _, _, n := w.kept("number"); n != 2 {
 		t.Errorf("%d messages after a restart", n)
+	}
+}
+
+// A response that does not open just when its person becomes known is not
+// passed over: the session starts again and finds it.
+func TestAResponseThatDoesNotOpenJustNow(t *testing.T) {
+	w := newWorld(t)
+	w.surveys("")
+	w.answer("number", 0, &survey.Respondent{EmployeeNumber: "7"}, nil)
+	w.works()
+	p := w.hands()
+	w.process(p, w.say(said{source: "ats", key: "7", id: "1", body: says{"number": "7"}}))
+	token := w.token("pulse", "number")
+	w.codec.Sealer.Forget(token)
+	damaged := event.New("damaged", "/else", event.KeyWrappedV1, []byte("?"))
+	if _, err := w.bus.Publish(t.Context(), topology.Keys, bus.Out{Subject: topology.Key("restricted", token), Event: damaged}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.linkFound(t.Context(), &committer{p: p}); err == nil {
+		t.Error("the response was passed over")
 	}
 }
 
