@@ -69,11 +69,12 @@ type Delivery struct {
 	Staged []Staged `json:"staged,omitempty"` // what goes in files and is not at its end, in order
 
 	Refs  map[string]string `json:"-"` // the connector's own ids, sealed
-	Tried *Tried            `json:"-"` // with an uncertain create: as whom the person may be there now, sealed
+	Tried *Tried            `json:"-"` // while a write is uncertain: as whom or what the person may be there now, sealed
 	Body  map[string]any    `json:"-"` // what was applied last, sealed; of a target that takes files what is staged for it too
 }
 
-// Tried is what a create was begun with: the person may have changed since.
+// Tried is what a write was begun with that may have arrived, of several one
+// over the other: the person may have changed since.
 type Tried struct {
 	Body  map[string]any  `json:"body"`
 	Match connector.Match `json:"match"`

@@ -138,7 +138,7 @@ func TestAWriteCutOffIsNotTakenForUndone(t *testing.T) {
 	w.start()
 	w.until("emp1", "3 applied")
 	calls := w.vendor.of("emp1")
-	if last := calls[len(calls)-1]; last.Version != 3 || last.Before != nil {
+	if last := calls[len(calls)-1]; last.Version != 3 || last.Before == nil || given(last.Before) == "Ada" {
 		t.Errorf("the target may keep the name in between: %+v", last)
 	}
 
@@ -176,8 +176,11 @@ func TestAnUpdateThatFailedIsNotTakenForUndone(t *testing.T) {
 			w.named("emp1", 3, "Ada")
 			w.until("emp1", "3 applied")
 			calls := w.vendor.of("emp1")
-			if last := calls[len(calls)-1]; last.Version != 3 || last.Before != nil {
+			if last := calls[len(calls)-1]; last.Version != 3 || given(last.Before) != "Grace" {
 				t.Errorf("the target may keep the name in between: %+v", last)
+			}
+			if m := w.last("emp1"); m.Tried != nil {
+				t.Error("what was tried is kept although it is certain by now")
 			}
 
 			w.named("emp1", 4, "Ada") // nothing is unsure any more

@@ -111,9 +111,13 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status, Was: m.Status,
 		Body: body, Before: m.Body, Refs: refs, Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
 	}
-	// What differs from before is not all that differs there.
-	if j.unsure || !j.event && !m.Uncertain.IsZero() && contains(m.Body, body) {
-		j.delivery.Before = nil
+	if !j.event && m.Body != nil {
+		if m.Tried != nil {
+			j.delivery.Before = perhaps(m.Body, m.Tried.Body, body)
+		}
+		if j.unsure || m.Tried == nil && !m.Uncertain.IsZero() {
+			j.delivery.Before = unlike(j.delivery.Before, body)
+		}
 	}
 	if j.again { // what differs is a manager's name there, and an idempotency key must not be that of the call before
 		j.delivery.Event = d.Codec.Sealer.Token("again", d.Target.Name, in.Event.ID(), j.digest)

@@ -25,7 +25,7 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 		return later{time.Second} // the target pauses, or somebody else's call looks whether it is back
 	}
 	defer leave()
-	found := false
+	found, tried := false, j.mem.Tried
 	if len(j.delivery.Refs) == 0 && !d.effects.Idempotent {
 		if err := d.look(ctx, j); err != nil {
 			return err
@@ -55,12 +55,14 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 	ctx = context.WithoutCancel(ctx) // it happened: what came of it is told, also when our time is up
 	if f := fault.Of(err); f != nil && f.Class != fault.Done {
 		if f.Class != fault.Transient {
-			j.mem.Uncertain, j.mem.Tried = j.delivery.Since, nil // refused: nothing happened now
+			j.mem.Uncertain, j.mem.Tried = j.delivery.Since, tried // refused: nothing happened now
 		}
-		// It may have happened as late as now; to a state that the target has, also
-		// before a call that was refused, as one of several.
-		if f.Class == fault.Transient && !j.mem.Uncertain.IsZero() || !j.event && j.mem.Digest != "" {
-			j.mem.Uncertain = d.Clock.Now()
+		known := !j.event && j.mem.Digest != ""
+		if f.Class == fault.Transient && !j.mem.Uncertain.IsZero() || known {
+			j.mem.Uncertain = d.Clock.Now() // it may have happened as late as now
+		}
+		if known { // also before a call that was refused, as one of several
+			j.mem.Tried = also(tried, j.delivery)
 		}
 		return d.failed(ctx, j, f)
 	}
@@ -69,6 +71,7 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 		j.mem.Refs = maps.Clone(receipt.Refs)
 	}
 	if err := d.linked(ctx, j, receipt); err != nil {
+		d.memory.Remove(j.delivery.ID) // it holds no longer, and the stream does not know
 		return err
 	}
 	outcome := receipt.Outcome
