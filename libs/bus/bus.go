@@ -32,8 +32,8 @@ var (
 	// ErrNotFound: no such message, stream or consumer.
 	ErrNotFound = errors.New("not found on the bus")
 	// ErrConflict: an expected sequence was not the last one, or a batch repeats
-	// a message id. Nothing of the message or batch was stored. Not retryable as
-	// it is: read again first.
+	// a message id, or a subject with an expectation or a rollup. Nothing of the
+	// message or batch was stored. Not retryable as it is: read again first.
 	ErrConflict = errors.New("another message came first")
 	// ErrUnavailable: no answer, no server or no leader. Whether the message was
 	// stored is unknown. Retryable, if storing it twice is harmless.

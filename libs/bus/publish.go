@@ -145,7 +145,7 @@ func (b *Bus) PublishAtomic(ctx context.Context, stream string, ms []Out) (last 
 		}
 		this := m.Expect != nil || m.Rollup
 		if other, twice := strict[m.Subject]; twice && (this || other) {
-			return 0, fmt.Errorf("publish on %s: a subject stands twice in one batch, with an expectation or a rollup", stream)
+			return 0, fmt.Errorf("publish on %s: a subject stands twice in one batch, with an expectation or a rollup: %w", stream, ErrConflict)
 		}
 		strict[m.Subject] = this || strict[m.Subject]
 	}
