@@ -170,7 +170,9 @@ type Covers interface{ Covers() bool }
 // name. It is saved with every attempt and handed back with the next.
 type Refs map[string]string
 
-// Delivery is what an employee shall look like at the target.
+// Delivery is what an employee shall look like at the target. What Body does
+// not say stays there as it is, also what Before says; null clears, and a list
+// is said as a whole.
 type Delivery struct {
 	ID        string         // our employee id
 	Event     string         // the CloudEvents id behind it; the idempotency key is derived from it
@@ -180,7 +182,7 @@ type Delivery struct {
 	Status    string         // employment.status
 	Was       string         // the status that was applied last, "" if none
 	Body      map[string]any // the mapped fields, minimised: exactly what may be sent
-	Before    map[string]any // the body applied last, nil if unknown: lets a sink send differences
+	Before    map[string]any // what was applied last, or may have come after it; nil if unknown: lets a sink send differences
 	Refs      Refs           // from the last attempt; nil before the first
 	Match     Match          // how to recognise the person, minimised
 	Changed   []string       // canonical paths that changed and that this target may see

@@ -26,6 +26,7 @@ type Account struct {
 	Now         func() time.Time
 	Log         *slog.Logger
 	Team        TeamLog // only for the nats connector
+	Dry         bool    // something is explained: nothing may be kept of it, on a disk either
 }
 
 // Dial connects to an address that the account may call: "tcp", "host:port".
@@ -130,6 +131,10 @@ type Type struct {
 	// is a survey.Response. They are linked to who answered and kept; with a
 	// mapping of the company's own they are a partial word about that person too.
 	Survey bool
+
+	// Needs are canonical fields that an integration must allow. They are those
+	// without which a target would leave people out and not know it.
+	Needs []string
 
 	Settings map[string]Setting
 	Secrets  map[string]SecretUse

@@ -76,6 +76,26 @@ func signed(vendor, file string, body []byte) explain.Call {
 	return explain.Call{Header: h, Body: body, Now: now, Secrets: map[string]string{"webhook": key}, Getenv: none}
 }
 
+// TestExplainingHasNoEffect: the handshake of a webhook brings a token that only
+// ingress writes down.
+func TestExplainingHasNoEffect(t *testing.T) {
+	c := company(t, "all")
+	src := c.Sources["gusto"]
+	file := filepath.Join(t.TempDir(), "token")
+	src.Settings = maps.Clone(src.Settings)
+	src.Settings["verification_token_file"] = file
+	src.Secrets = nil
+	got, err := explain.Source(t.Context(), c, "gusto", explain.Call{
+		Body: []byte(`{"verification_token":"Ab3xkQ0vJt1m9Yz7","webhook_subscription_uuid":"8f2e1b6c"}`), Now: now, Getenv: none,
+	})
+	if err != nil || !got.Verified || len(got.Records) != 1 || got.Records[0].Kind != connector.KindPing {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the token was written: %v", err)
+	}
+}
+
 // samples lists what a vendor sends: polled answers are told by their names.
 func samples(t *testing.T, vendor string) map[string]explain.Call {
 	t.Helper()

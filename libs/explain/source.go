@@ -151,7 +151,7 @@ func polled(c *config.Company, src *config.Source, call Call) (Received, error) 
 
 func (call Call) around(a *connector.Account) {
 	a.Now = func() time.Time { return call.Now }
-	a.Log = slog.New(slog.DiscardHandler)
+	a.Log, a.Dry = slog.New(slog.DiscardHandler), true
 }
 
 // record takes one record through the stages as far as they are decided

@@ -264,7 +264,7 @@ func (j *job) apply(ctx context.Context, d connector.Delivery) error {
 	}
 	r := newRecorder(j.to, built, d.Refs, j.now)
 	built.Transport, built.Team, built.Log = r, r, slog.New(slog.DiscardHandler)
-	built.Now = func() time.Time { return j.now }
+	built.Now, built.Dry = func() time.Time { return j.now }, true
 	if j.to.Type.Files != nil {
 		return j.file(built, d)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -72,7 +73,7 @@ type Faults struct {
 	faults []*active
 	seen   []Seen
 	held   Held
-	free   chan struct{} // closed by Clear; nil if nobody waits for it
+	free   chan struct{} // closed by Clear; nil if nobody asked for it
 }
 
 // Held counts calls that took effect and whose answer is, or was, held.
@@ -116,7 +117,7 @@ func (f *Faults) Add(x Fault) error {
 
 func validStatus(s int) bool { return s == 0 || (s >= 200 && s <= 599) }
 
-// Clear ends all faults.
+// Clear ends all faults, and the delays and holds under way.
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,16 +135,23 @@ func (f *Faults) Held() Held {
 	return f.held
 }
 
+// cleared is closed by the next Clear.
+func (f *Faults) cleared() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.free == nil {
+		f.free = make(chan struct{})
+	}
+	return f.free
+}
+
 const holdLimit = 10 * time.Second
 
 // Hold waits with the answer; false means that the caller, whose context ctx
 // is, went away.
 func (f *Faults) Hold(ctx context.Context) bool {
+	free := f.cleared()
 	f.mu.Lock()
-	if f.free == nil {
-		f.free = make(chan struct{})
-	}
-	free := f.free
 	f.held.Now++
 	f.mu.Unlock()
 	t := time.NewTimer(holdLimit)
@@ -175,8 +183,9 @@ func (f *Faults) Requests() []Seen {
 func (f *Faults) Around(vendor http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := Seen{At: time.Now().UTC(), Method: r.Method, Path: r.URL.EscapedPath(), Traceparent: r.Header.Get("Traceparent")}
+		cleared := f.cleared() // before the strike: a Clear right after it ends this delay too
 		x, struck := f.Strike(r.Method, seen.Path)
-		if struck && !wait(r, x.LatencyMS) {
+		if struck && x.LatencyMS > 0 && !delay(r, x.LatencyMS, cleared) {
 			f.Note(seen)
 			panic(http.ErrAbortHandler)
 		}
@@ -301,15 +310,20 @@ func (x Fault) write(w http.ResponseWriter) {
 	_, _ = w.Write(body)
 }
 
-// wait delays a call; false means that the caller went away.
-func wait(r *http.Request, ms int) bool {
-	if ms == 0 {
-		return true
+// delay holds a call back until the faults are cleared at the latest; false means
+// that the caller went away. That is noticed only once the call was read whole.
+func delay(r *http.Request, ms int, cleared <-chan struct{}) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	t := time.NewTimer(time.Duration(ms) * time.Millisecond)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-cleared:
 		return true
 	case <-r.Context().Done():
 		return false

@@ -117,6 +117,54 @@ func TestFaultsEnd(t *testing.T) {
 	})
 }
 
+// TestDelayEnds with the caller, also of a call with a body, and with the faults.
+func TestDelayEnds(t *testing.T) {
+	f, v := &Faults{}, &vendor{}
+	add(t, f, `{"latency_ms": 3600000}`)
+	arrived, ended := make(chan bool), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- true
+		defer func() { ended <- true }()
+		f.Around(v).ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	answered := make(chan error, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/users", strings.NewReader(`{"a": 1}`))
+		resp, err := server.Client().Do(r)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	<-arrived
+	leave()
+	if err := <-answered; err == nil {
+		t.Error("who left was answered")
+	}
+	<-ended
+	if v.effects != 0 || len(f.Requests()) != 1 || f.Requests()[0].Status != 0 {
+		t.Errorf("%d effects, log %+v", v.effects, f.Requests())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f, v := &Faults{}, &vendor{}
+		add(t, f, `{"latency_ms": 3600000}`)
+		begin := time.Now()
+		go func() {
+			if w, cut := call(f.Around(v), "POST", "/users"); cut || w.Code != http.StatusCreated {
+				t.Errorf("cut %t, %d", cut, w.Code)
+			}
+		}()
+		synctest.Wait()
+		f.Clear()
+		synctest.Wait()
+		if v.effects != 1 || time.Since(begin) > 0 {
+			t.Errorf("%d effects after %s", v.effects, time.Since(begin))
+		}
+	})
+}
+
 func TestWrongFaultsAreRefused(t *testing.T) {
 	for _, x := range []Fault{{When: "later"}, {Rate: 2}, {Rate: -1}, {Times: -1}, {Status: 99}, {Response: &Response{Status: 700}}} {
 		if (&Faults{}).Add(x) == nil {

@@ -203,6 +203,38 @@ func partial(t *testing.T, s Setup) {
 	}
 }
 
+// unsaid follows a field that was taken off the allow-list: the body says
+// nothing of it any more, which clears nothing.
+func unsaid(t *testing.T, s Setup) {
+	r := open(t, s)
+	d := s.hired(Sample)
+	first := r.apply(d)
+	moved := Sample
+	moved.Family = "Nowak"
+	body := without(s.Body(moved), Sample.Title)
+	if reflect.DeepEqual(body, s.Body(moved)) {
+		t.Fatal("the body does not say the title: the test is wrong")
+	}
+	r.apply(next(d, first, "hr.employee.updated.v1", "active", body))
+	if got := leaves(anyOf(r.person())); !slices.Contains(got, Sample.Title) || !slices.Contains(got, moved.Family) {
+		t.Errorf("the person is %v, want the new name and the title that was said before", r.person())
+	}
+}
+
+// without is a body that does not say a text any more.
+func without(body map[string]any, text string) map[string]any {
+	out := map[string]any{}
+	for k, v := range body {
+		if inner, ok := v.(map[string]any); ok {
+			v = without(inner, text)
+		}
+		if v != text {
+			out[k] = v
+		}
+	}
+	return out
+}
+
 func leaver(t *testing.T, s Setup) {
 	r := open(t, s)
 	d := s.hired(Sample)

@@ -97,6 +97,7 @@ func Run(t *testing.T, s Setup) {
 	}
 	if s.Partial {
 		t.Run("a later write carries only what changed", func(t *testing.T) { partial(t, s) })
+		t.Run("what is no longer said stays", func(t *testing.T) { unsaid(t, s) })
 	}
 	if s.Gone != nil {
 		t.Run("who left is shut out, once", func(t *testing.T) { leaver(t, s) })

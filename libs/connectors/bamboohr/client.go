@@ -72,9 +72,31 @@ func (c *client) do(ctx context.Context, k call) (httpx.Answer, error) {
 		return a, fault.New(fault.Record, "forbidden", "%s %s: %s", k.method, k.template, told(a.Header, a.Status))
 	}
 	if err != nil {
-		return a, fmt.Errorf("%s %s: %w", k.method, k.template, err)
+		err = fmt.Errorf("%s %s: %w", k.method, k.template, err)
 	}
-	return a, nil
+	if a.Status == http.StatusNotFound {
+		return a, c.missing(ctx, k, err)
+	}
+	return a, err
+}
+
+const (
+	reasonMissing = "not_found" // no such employee, or no such table or row of one
+	reasonAccount = "account"   // no such company
+)
+
+// missing tells an employee who is not there from a company that is not: with a
+// wrong base_url everything is not found, and nobody may be given up for it, or
+// taken for deleted.
+func (c *client) missing(ctx context.Context, k call, err error) error {
+	if !strings.Contains(k.template, "{id}") {
+		return fault.New(fault.Target, reasonAccount, "%s %s: there is no such company at base_url", k.method, k.template)
+	}
+	_, askErr := c.do(ctx, changedCall(c.now(), ""))
+	if f := fault.Of(askErr); f != nil && (f.Reason == reasonAccount || f.Class == fault.Transient || f.Class == fault.Throttled) {
+		return askErr
+	}
+	return err
 }
 
 // get decodes a JSON answer into v.
@@ -100,7 +122,7 @@ func classify(status int, h http.Header, body []byte, now time.Time) *fault.Erro
 	}
 	switch status {
 	case http.StatusNotFound:
-		f.Reason = "not_found"
+		f.Reason = reasonMissing
 	case http.StatusConflict:
 		f.Reason = "conflict"
 		if clashes(h) {

@@ -3,7 +3,6 @@ package bamboohr
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -205,8 +204,8 @@ func (s sink) compare(ctx context.Context, d connector.Delivery, id string) (ver
 		fields += "," + s.ourField
 	}
 	var got map[string]json.RawMessage
-	a, err := s.get(ctx, call{path: "/employees/" + id, template: "/employees/{id}", query: url.Values{"fields": {fields}}, person: true}, &got)
-	if a.Status == http.StatusNotFound || fault.Reason(err) == "forbidden" {
+	_, err := s.get(ctx, call{path: "/employees/" + id, template: "/employees/{id}", query: url.Values{"fields": {fields}}, person: true}, &got)
+	if reason := fault.Reason(err); reason == reasonMissing || reason == "forbidden" {
 		return isOther, nil // gone since, or not ours to see
 	}
 	if err != nil {

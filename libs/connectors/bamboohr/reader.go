@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -64,8 +63,8 @@ func (r reader) Read(ctx context.Context, key string) (connector.Record, error) 
 		query.Set("onlyCurrent", "false")
 	}
 	var employee map[string]json.RawMessage
-	a, err := r.get(ctx, call{path: "/employees/" + key, template: "/employees/{id}", query: query, person: true}, &employee)
-	if a.Status == http.StatusNotFound {
+	_, err := r.get(ctx, call{path: "/employees/" + key, template: "/employees/{id}", query: query, person: true}, &employee)
+	if fault.Reason(err) == reasonMissing {
 		rec.Deleted, rec.ID = true, answerID(rec.Version, []byte(key))
 		return rec, nil
 	}
@@ -111,10 +110,10 @@ func (r reader) history(ctx context.Context, key string) (json.RawMessage, error
 // and an equal state shall give equal bytes.
 func (c *client) rows(ctx context.Context, key, table string) ([]json.RawMessage, error) {
 	rows := []json.RawMessage{}
-	a, err := c.get(ctx, call{
+	_, err := c.get(ctx, call{
 		path: "/employees/" + key + "/tables/" + url.PathEscape(table), template: "/employees/{id}/tables/{table}",
 	}, &rows)
-	if a.Status == http.StatusNotFound {
+	if fault.Reason(err) == reasonMissing {
 		// The employee was there a moment ago: either it went, or there is no
 		// such table. Another read tells.
 		return nil, fault.New(fault.Transient, "table", "the table %s was not found", table)

@@ -116,6 +116,7 @@ func TestReadFailures(t *testing.T) {
 		"0 is the owner of the key":                               {"0", nil, fault.Record, "key"},
 		"a path is no key":                                        {"../webhooks", nil, fault.Record, "key"},
 		"somebody else's answer":                                  {"4132", sourcetest.Says(200, `{"id":"4133"}`), fault.Transient, "answer"},
+		"a company that is not there":                             {"4132", sourcetest.Says(404, ""), fault.Target, "account"},
 		"a table that is gone": {"4132", func(r *http.Request) *http.Response {
 			if strings.Contains(r.URL.Path, "/tables/") {
 				return sourcetest.Says(404, "", messageHeader, "no")(r)

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -411,6 +412,14 @@ func TestRefusals(t *testing.T) {
 	}{
 		"may not create":    {vendor: map[string]string{"read_only": "true"}, class: fault.Target, reason: "permission"},
 		"no Location":       {answer: sourcetest.Says(201, ""), class: fault.Transient, reason: "location"},
+		"no such company":   {answer: sourcetest.Says(404, ""), class: fault.Target, reason: "account"},
+		"nor for the known": {answer: sourcetest.Says(404, ""), refs: connector.Refs{"id": "77"}, class: fault.Target, reason: "account"},
+		"gone, or not": {answer: func(r *http.Request) *http.Response {
+			if strings.HasSuffix(r.URL.Path, "/changed") {
+				return sourcetest.Says(500, "")(r)
+			}
+			return nil
+		}, refs: connector.Refs{"id": "77"}, class: fault.Transient, reason: "status_500"},
 		"gone":              {refs: connector.Refs{"id": "77"}, class: fault.Record, reason: "not_found"},
 		"may not see":       {vendor: map[string]string{"forbidden_employees": "77"}, refs: connector.Refs{"id": "77"}, class: fault.Record, reason: "forbidden"},
 		"a reference lost":  {refs: connector.Refs{"id": "x/../1"}, class: fault.Record, reason: "refs"},

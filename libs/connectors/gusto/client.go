@@ -11,6 +11,7 @@ import (
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/connector/httpx"
+	"github.com/muster-hr/muster/libs/fault"
 )
 
 // client calls one company's part of the API.
@@ -74,10 +75,27 @@ func (c *client) do(ctx context.Context, k call, out any) error {
 		}
 		a, err = c.http.Do(ctx, k.http())
 	}
+	if is(err, reasonMissing) {
+		return c.missing(ctx, k, err)
+	}
 	if err != nil || out == nil || a.Status == http.StatusNoContent {
 		return err
 	}
 	return a.Decode(out)
+}
+
+// missing tells a person who is not there from a company that is not: with a
+// wrong base_url or company everything is not found, and nobody may be given up
+// for it, or taken for deleted.
+func (c *client) missing(ctx context.Context, k call, err error) error {
+	if strings.HasPrefix(k.template, "/v1/companies/") {
+		return fault.New(fault.Target, reasonCompany, "there is no such company: look at the setting company, at base_url, and whose token it is")
+	}
+	askErr := check{c}.Check(ctx)
+	if f := fault.Of(askErr); f != nil && (f.Reason == reasonCompany || f.Class == fault.Transient || f.Class == fault.Throttled) {
+		return askErr
+	}
+	return err
 }
 
 func (k call) http() httpx.Call {

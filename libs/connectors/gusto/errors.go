@@ -17,6 +17,7 @@ import (
 const (
 	reasonStale    = "stale_version" // the object changed since it was read
 	reasonMissing  = "not_found"     // wrong UUID, or not our company's
+	reasonCompany  = "company"       // no such company
 	reasonRefused  = "invalid_operation"
 	reasonRequired = "required"
 )

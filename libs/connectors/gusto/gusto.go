@@ -54,7 +54,7 @@ var Type = connector.Type{
 		"consistency":             {Kind: connector.SettingDuration, Default: 5 * time.Second, Doc: "How long a new employee may stay invisible to a search; Gusto names no time (unverified)."},
 		"events":                  {Kind: connector.SettingList, Default: defaultEvents, Doc: "Event types of a webhook that are followed; a trailing * stands for any ending. All others are answered and ignored."},
 		"verification_token_file": {Kind: connector.SettingText, Doc: "Where the verification token of a webhook's handshake is written while no webhook secret is configured; for setting up only."},
-		"token_file":              {Kind: connector.SettingText, Doc: "Where the tokens of the last refresh are kept: a refresh token is good for one use (unverified), so the next start needs the new one. One per process."},
+		"token_file":              {Kind: connector.SettingText, Doc: "Where the tokens of the last refresh are kept: a refresh token is good for one use (unverified), so the next start needs the new one. Processes that share the refresh token share the file."},
 	},
 	Secrets: map[string]connector.SecretUse{
 		"token":            {API: true, Doc: "OAuth 2.0 access token of the company; good for two hours unless it can be refreshed."},

@@ -48,11 +48,25 @@ func newCredential(a connector.Account) *credential {
 		access: a.Secrets["token"].Reveal(), refresh: a.Secrets["refresh_token"].Reveal(),
 		file: a.Text("token_file"), log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)),
 	}
-	c.canRefresh, c.from = c.refresh != "", hash([]byte(c.refresh))
-	if kept, err := c.load(); err == nil && c.renews() && kept.Refresh != "" && (kept.From == "" || kept.From == c.from) {
-		c.access, c.refresh = kept.Access, kept.Refresh
+	if a.Dry {
+		c.file = ""
 	}
+	c.canRefresh, c.from = c.refresh != "", hash([]byte(c.refresh))
+	c.adopt()
 	return c
+}
+
+// adopt takes over the tokens in the file, if they came from the configured one
+// and are others than those in use.
+func (c *credential) adopt() bool {
+	kept, err := c.load()
+	if err != nil || !c.renews() || kept.Refresh == "" || kept.Refresh == c.refresh || kept.From != "" && kept.From != c.from {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.access, c.refresh = kept.Access, kept.Refresh
+	return true
 }
 
 func (c *credential) renews() bool {
@@ -66,8 +80,9 @@ func (c *credential) current() string {
 }
 
 // renew exchanges the refresh token, unless another call did so since the
-// refused one was sent. A refresh that Gusto refuses stops the account: a
-// person has to connect it again.
+// refused one was sent. A refresh that Gusto refuses may have been made by
+// another process, which then left its tokens in the file; else it stops the
+// account: a person has to connect it again.
 func (c *credential) renew(ctx context.Context, h *httpx.Client, refused string) error {
 	c.renewing.Lock() // one at a time: a refresh token is used up by the first
 	defer c.renewing.Unlock()
@@ -81,7 +96,10 @@ func (c *credential) renew(ctx context.Context, h *httpx.Client, refused string)
 		},
 	})
 	if err != nil {
-		if f := fault.Of(err); f.Class == fault.Record {
+		if f := fault.Of(err); f.Class == fault.Record || f.Reason == "auth" {
+			if c.adopt() {
+				return nil
+			}
 			return fault.New(fault.Target, "auth", "the refresh token was refused: the company has to be connected again")
 		}
 		return err

@@ -128,6 +128,85 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// TestRefreshedByAnother: the refresh token of a running process is used up by
+// another one that shares the file; what that one left there is taken over.
+func TestRefreshedByAnother(t *testing.T) {
+	w := newWorld(t, nil, "refresh_token", "refresh-0", "client_id", "app", "client_secret", "hush")
+	a := w.account(map[string]any{"token_file": filepath.Join(t.TempDir(), "tokens.json")})
+	for name, v := range map[string]string{"refresh_token": "refresh-0", "client_id": "app", "client_secret": "hush"} {
+		a.Secrets[name] = secret.New(v)
+	}
+	var processes []connector.Check
+	for range 2 {
+		c, err := Type.Check(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		processes = append(processes, c)
+	}
+	for round := range 3 {
+		w.do(t, "expire_token", nil)
+		for i := range processes {
+			if err := processes[(round+i)%2].Check(t.Context()); err != nil {
+				t.Errorf("round %d: %v", round, err)
+			}
+		}
+	}
+	// Explaining something keeps nothing.
+	dry := a
+	dry.Dry = true
+	before, err := os.ReadFile(a.Text("token_file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dry.Secrets = map[string]secret.Value{"refresh_token": secret.New("refresh-3"), "client_id": secret.New("app"), "client_secret": secret.New("hush")}
+	w.do(t, "expire_token", nil)
+	c, err := Type.Check(dry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(t.Context()); err != nil {
+		t.Errorf("dry: %v", err)
+	}
+	if after, err := os.ReadFile(a.Text("token_file")); err != nil || string(after) != string(before) {
+		t.Errorf("explaining wrote %s, %v", after, err)
+	}
+}
+
+// TestNoSuchCompany stops the target: nobody is given up for a wrong setting,
+// or taken for deleted.
+func TestNoSuchCompany(t *testing.T) {
+	for name, spoil := range map[string]func(*connector.Account){
+		"company":  func(a *connector.Account) { a.Settings["company"] = "00000000-2222-4333-8444-000000000000" },
+		"base_url": func(a *connector.Account) { a.BaseURL += "/elsewhere" },
+	} {
+		w := newWorld(t, nil)
+		d := hired(whole())
+		known := then(d, w.apply(t, d), "active", nil)
+		a := w.account(nil)
+		spoil(&a)
+		s, err := Type.Sink(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Type.Reader(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, first := s.Apply(t.Context(), d, w.progress)
+		errs := map[string]error{"the first": first}
+		if name == "base_url" { // Gusto finds an employee whatever company we name
+			_, errs["a known one"] = s.Apply(t.Context(), known, w.progress)
+			_, errs["a read"] = r.Read(t.Context(), known.Refs[refID])
+		}
+		for what, err := range errs {
+			if f := fault.Of(err); f == nil || f.Class != fault.Target || f.Reason != reasonCompany {
+				t.Errorf("%s: %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
 // TestManyCallsRefreshOnce: a refresh token is good for one use.
 func TestManyCallsRefreshOnce(t *testing.T) {
 	w := newWorld(t, nil, "refresh_token", "refresh-0", "client_id", "app", "client_secret", "hush")

@@ -29,11 +29,12 @@ type webhook struct {
 	events  []string
 	company string
 	file    string // takes the handshake's token while there is none
+	dry     bool   // and is not written
 	log     *slog.Logger
 }
 
 func newWebhook(a connector.Account) (connector.Webhook, error) {
-	w := webhook{events: a.List("events"), company: a.Text("company"), file: a.Text("verification_token_file"), log: cmp.Or(a.Log, slog.New(slog.DiscardHandler))}
+	w := webhook{events: a.List("events"), company: a.Text("company"), file: a.Text("verification_token_file"), dry: a.Dry, log: cmp.Or(a.Log, slog.New(slog.DiscardHandler))}
 	for _, name := range []string{"webhook", "webhook_previous"} {
 		for line := range strings.Lines(a.Secrets[name].Reveal()) {
 			if token := strings.TrimSpace(line); token != "" {
@@ -172,6 +173,9 @@ func (w webhook) handshake(ctx context.Context, body []byte) (connector.Record, 
 	if !known {
 		if len(w.tokens) > 0 || w.file == "" {
 			return connector.Record{}, false
+		}
+		if w.dry {
+			return verification(body), true
 		}
 		if err := writePrivate(w.file, []byte(m.Token+"\n")); err != nil {
 			w.log.ErrorContext(ctx, "the verification token of a webhook could not be written", "err", err)

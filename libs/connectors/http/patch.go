@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// mergePatch is what turns before into after (RFC 7396): members that are
-// equal are left out, members that are gone are null. The paths are those of
-// after and before that the patch touches.
+// mergePatch is what lays after over before (RFC 7396): members that are equal
+// are left out, one that after clears is null, and one that after does not say
+// stays as it is. The paths are those of after that the patch touches.
 func mergePatch(before, after map[string]any) (patch map[string]any, paths []string) {
 	patch = map[string]any{}
 	for _, k := range slices.Sorted(maps.Keys(after)) {
@@ -26,12 +26,6 @@ func mergePatch(before, after map[string]any) (patch map[string]any, paths []str
 			}
 		case !had || !reflect.DeepEqual(old, after[k]):
 			patch[k] = after[k]
-			paths = append(paths, k)
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(before)) {
-		if _, still := after[k]; !still {
-			patch[k] = nil
 			paths = append(paths, k)
 		}
 	}

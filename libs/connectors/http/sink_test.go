@@ -115,8 +115,9 @@ func TestRequestsByTemplate(t *testing.T) {
 		"patch without a before": {map[string]any{"update.method": "PATCH"}, nil,
 			seen{"PATCH", "/people/emp%2F1", `{"title":"Analyst"}`, "application/json", ""}},
 		"patch": {map[string]any{"update.method": "PATCH"}, func(d *connector.Delivery) {
-			d.Before = map[string]any{"title": "Clerk", "old": "x"}
-		}, seen{"PATCH", "/people/emp%2F1", `{"old":null,"title":"Analyst"}`, "application/merge-patch+json", ""}},
+			d.Before = map[string]any{"title": "Clerk", "grade": "7", "old": "x"}
+			d.Body["grade"] = nil // cleared; old is no longer said
+		}, seen{"PATCH", "/people/emp%2F1", `{"grade":null,"title":"Analyst"}`, "application/merge-patch+json", ""}},
 		"leaver": {map[string]any{"disable.method": "POST", "disable.path": "/people/{key}/disable"}, func(d *connector.Delivery) { d.Status = "terminated" },
 			seen{"POST", "/people/r%201/disable", `{"title":"Analyst"}`, "application/json", ""}},
 		"leaver without a way of their own": {map[string]any{}, func(d *connector.Delivery) { d.Status = "terminated" },
@@ -446,8 +447,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestMergePatchLeadsToTheNewState for any two states (RFC 7396).
-func TestMergePatchLeadsToTheNewState(t *testing.T) {
+// TestMergePatchLaysTheNewStateOver what was there, for any two (RFC 7396).
+func TestMergePatchLaysTheNewStateOver(t *testing.T) {
 	var object func(depth int) *rapid.Generator[map[string]any]
 	object = func(depth int) *rapid.Generator[map[string]any] {
 		return rapid.Custom(func(t *rapid.T) map[string]any {
@@ -458,7 +459,7 @@ func TestMergePatchLeadsToTheNewState(t *testing.T) {
 					out[k] = object(depth-1).Draw(t, "inner")
 					continue
 				}
-				out[k] = rapid.SampledFrom([]any{"x", "y", 1.0, []any{"z"}}).Draw(t, "value")
+				out[k] = rapid.SampledFrom([]any{"x", "y", 1.0, []any{"z"}, nil}).Draw(t, "value")
 			}
 			return out
 		})
@@ -469,7 +470,8 @@ func TestMergePatchLeadsToTheNewState(t *testing.T) {
 		if (len(patch) == 0) != (len(paths) == 0) {
 			t.Fatalf("patch %v touches %v", patch, paths)
 		}
-		if d := cmp.Diff(after, merged(before, patch)); d != "" {
+		there := merged(nil, before) // null is nothing there
+		if d := cmp.Diff(merged(there, after), merged(there, patch)); d != "" {
 			t.Fatalf("patch %v (-want +got):\n%s", patch, d)
 		}
 	})

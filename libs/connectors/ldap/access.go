@@ -34,6 +34,13 @@ func (s settings) shut(status string) bool {
 	return status == "pre_hire" || gone(status) || status == "leave" && s.shutOnLeave
 }
 
+// opens tells whether an account that is shut is opened for a person who shall
+// have access: if we shut it, or the person just came to have access. An account
+// that somebody else shut meanwhile, say after an incident, stays shut.
+func (s settings) opens(d connector.Delivery) bool {
+	return d.Refs[refShut] != "" || d.Was == "" || s.shut(d.Was)
+}
+
 // isShut tells whether an account is shut as we shut it.
 func (s settings) isShut(e *entry) bool {
 	if s.dialect == activeDirectory {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"time"
@@ -105,7 +106,7 @@ func startTLS(ctx context.Context, raw net.Conn) (offered bool, err error) {
 	if _, err := raw.Write(m.Bytes()); err != nil {
 		return false, err
 	}
-	answer, err := ber.ReadPacket(raw) // reads no further: what follows belongs to TLS
+	answer, err := ber.ReadPacket(io.LimitReader(raw, maxAnswer)) // reads no further: what follows belongs to TLS
 	if err != nil {
 		return false, err
 	}

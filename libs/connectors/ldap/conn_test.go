@@ -86,6 +86,33 @@ func TestPrivacy(t *testing.T) {
 	}
 }
 
+// TestEndlessStartTLS: of an answer that has no end no more is read than one can
+// be long.
+func TestEndlessStartTLS(t *testing.T) {
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+	said := make(chan int, 1)
+	go func() {
+		_, _ = theirs.Read(make([]byte, 1024))
+		n, _ := theirs.Write([]byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xf0, 0x04, 0x84, 0x7f, 0xff, 0xff, 0x00}) // 2 GiB are announced
+		for chunk := make([]byte, 64<<10); n < 8*maxAnswer; {
+			more, err := theirs.Write(chunk)
+			if n += more; err != nil {
+				break
+			}
+		}
+		_ = theirs.Close()
+		said <- n
+	}()
+	if _, err := startTLS(t.Context(), ours); err == nil {
+		t.Error("no error")
+	}
+	_ = ours.Close()
+	if n := <-said; n > maxAnswer {
+		t.Errorf("%d bytes were read, want at most %d", n, maxAnswer)
+	}
+}
+
 // TestGuard: connections go through the account's guarded dial.
 func TestGuard(t *testing.T) {
 	w := faked(t, nil, &fake.Faults{}, nil)

@@ -89,19 +89,10 @@ func isOne(list []string, name string) bool {
 }
 
 // want reads a body: {"attributes": {name: text, number, bool, list or null},
-// "parent": name of the entry above}. What was sent before and is not in it any
-// more is cleared.
+// "parent": name of the entry above}.
 func (s settings) want(d connector.Delivery) (wanted, error) {
 	w := wanted{attributes: map[string][]string{}}
 	body, _ := d.Body["attributes"].(map[string]any)
-	before, _ := d.Before["attributes"].(map[string]any)
-	sent := slices.Collect(maps.Keys(body))
-	for name := range before {
-		// A manager who is not there yet is not said, which clears nothing.
-		if !isOne(ours, name) && !isOne(names, name) && !isOne(sent, name) {
-			w.attributes[name] = nil
-		}
-	}
 	for _, name := range slices.Sorted(maps.Keys(body)) {
 		if isOne(ours, name) || strings.EqualFold(name, s.ourID) {
 			return w, refuse("reserved", name, "the mapping writes an attribute that belongs to the connector")

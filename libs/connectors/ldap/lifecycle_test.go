@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"runtime"
@@ -235,6 +236,91 @@ func TestLifeInActiveDirectory(t *testing.T) {
 			if zofia.d.Refs[refID] != id {
 				t.Errorf("another entry: %s, was %s", zofia.d.Refs[refID], id)
 			}
+		})
+	}
+}
+
+// TestShutByHand: an account that somebody shut after an incident is not opened
+// by a change that has nothing to do with it, only when access begins again;
+// and one that is made anew is open.
+func TestShutByHand(t *testing.T) {
+	for dialect, shut := range map[string]change{
+		"openldap": {"pwdAccountLockedTime", []string{locked}},
+		"ad":       {"userAccountControl", []string{"514"}},
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			w := faked(t, map[string]string{"dialect": dialect}, &fake.Faults{}, nil)
+			a := w.account()
+			a.Settings["dialect"] = dialect
+			s, err := newTarget(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			attributes := person("zofia")
+			if dialect == "ad" {
+				attributes, _ = adBody(sinktest.Sample)["attributes"].(map[string]any)
+			}
+			zofia := begin(t, s, "id-1", attributes)
+			by := func(do func(*conn, *entry)) {
+				t.Helper()
+				c, err := s.pool.get(t.Context(), false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.pool.put(c)
+				e, err := c.at(t.Context(), zofia.d.Refs[refDN], append(s.attributes(wanted{}), "title"))
+				if err != nil || e == nil {
+					t.Fatalf("nobody at %s: %v", zofia.d.Refs[refDN], err)
+				}
+				do(c, e)
+			}
+			look := func(what, title string, want bool) {
+				t.Helper()
+				by(func(_ *conn, e *entry) {
+					if s.isShut(e) != want || e.one("title") != title {
+						t.Errorf("%s: shut %t, title %q", what, s.isShut(e), e.one("title"))
+					}
+				})
+			}
+			is := func(status, event string) {
+				t.Helper()
+				zofia.is(status, event)
+				zofia.d.Was = status
+			}
+			zofia.say(map[string]any{"title": "Analyst"})
+			is("active", "hired")
+			look("hired", "Analyst", false)
+			by(func(c *conn, e *entry) {
+				if _, err := c.replace(t.Context(), e, nil, shut); err != nil {
+					t.Fatal(err)
+				}
+			})
+			zofia.say(map[string]any{"title": "Head"})
+			is("active", "updated")
+			look("after a change", "Head", true)
+			is("terminated", "terminated")
+			is("active", "rehired")
+			look("who came back", "Head", false)
+			by(func(c *conn, e *entry) {
+				if err := c.ldap.Del(goldap.NewDelRequest(e.dn, nil)); err != nil {
+					t.Fatal(err)
+				}
+			})
+			is("active", "updated")
+			look("made anew", "Head", false)
+			// Shut by us, and before that was recorded the end is taken back.
+			zofia.d.Status, zofia.d.Type = "terminated", "hr.employee.terminated.v1"
+			saved := zofia.d.Refs
+			_, err = s.Apply(t.Context(), zofia.d, func(_ context.Context, refs connector.Refs) error {
+				saved = maps.Clone(refs)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			zofia.d.Refs = saved
+			is("active", "updated")
+			look("the end was taken back", "Head", false)
 		})
 	}
 }

@@ -143,7 +143,11 @@ func (s *sink) bring(ctx context.Context, c *conn, d connector.Delivery, w wante
 		if e, err = s.create(ctx, c, d, w, attributes); err != nil {
 			return connector.Receipt{}, err
 		}
-		r.Refs, written = s.refs(d.Refs, e), true
+		d.Refs = s.refs(d.Refs, e)
+		if delete(d.Refs, refShut); s.isShut(e) {
+			d.Refs[refShut] = "pre_hire" // made so by us
+		}
+		r.Refs, written = d.Refs, true
 		r.Sent = append(r.Sent, paths(w.names())...)
 		if s.isShut(e) != s.shut(d.Status) {
 			if err := p(ctx, r.Refs); err != nil {
@@ -156,6 +160,12 @@ func (s *sink) bring(ctx context.Context, c *conn, d connector.Delivery, w wante
 	// An account that was shut for another reason has a password that is known.
 	leaves := gone(d.Status) && d.Refs[refShut] != "" && !gone(d.Refs[refShut])
 	if s.shut(d.Status) && (leaves || !s.isShut(e)) {
+		if !s.isShut(e) { // noted before: whoever is to open it again must know that it was us
+			d.Refs[refShut] = d.Status
+			if err := p(ctx, d.Refs); err != nil {
+				return connector.Receipt{}, err
+			}
+		}
 		if e, err = s.lock(ctx, c, e, d, attributes); err != nil {
 			return connector.Receipt{}, err
 		}
@@ -182,7 +192,7 @@ func (s *sink) bring(ctx context.Context, c *conn, d connector.Delivery, w wante
 		r.Sent = append(r.Sent, paths([]string{s.named})...)
 	}
 	written = written || moved || len(sent) > 0
-	if !s.shut(d.Status) && s.isShut(e) {
+	if !s.shut(d.Status) && s.isShut(e) && s.opens(d) {
 		if e, err = s.unlock(ctx, c, e, d, attributes); err != nil {
 			return connector.Receipt{}, err
 		}

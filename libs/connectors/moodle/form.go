@@ -63,9 +63,6 @@ var (
 	first = []string{"username", "firstname", "lastname", "email", "auth", "createpassword", "idnumber"}
 	// kept are never cleared: Moodle takes no empty value for them.
 	kept = []string{"username", "firstname", "lastname", "email", "auth", "lang", "calendartype"}
-	// clearable are emptied when they are no longer said; custom fields are too.
-	clearable = []string{"idnumber", "alternatename", "middlename", "firstnamephonetic", "lastnamephonetic", "department", "institution",
-		"city", "country", "phone1", "phone2", "address", "description"}
 	// ours are fields that no mapping may set.
 	ours = []string{"id", "suspended", "password", "createpassword", "preferences", "userpicture"}
 
@@ -142,19 +139,13 @@ func (f fields) said() fields {
 	return out
 }
 
-// since are the fields that differ from before; one that is no longer there is
-// cleared, if Moodle lets it be empty. Nil: nothing is known, all are sent.
+// since are the fields that differ from before; an empty one is left out if
+// Moodle does not take it. Nil: nothing is known, all are sent.
 func (f fields) since(before fields) fields {
 	out := fields{}
 	for path, v := range f {
 		if old, known := before[path]; (before == nil || !known || old != v) && (v != "" || !slices.Contains(kept, path)) {
 			out[path] = v
-		}
-	}
-	for path, old := range before {
-		empties := slices.Contains(clearable, path) || strings.HasPrefix(path, bodyCustom+".")
-		if _, there := f[path]; !there && old != "" && empties {
-			out[path] = ""
 		}
 	}
 	return out

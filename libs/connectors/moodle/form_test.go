@@ -57,8 +57,8 @@ func TestWhatMoodleNeedsComesFirst(t *testing.T) {
 
 func TestSince(t *testing.T) {
 	before := fields{"email": "a", "city": "b", "lang": "pl", "department": "c", "planted": "d", "customfields.x": "e"}
-	got := fields{"email": "a", "department": "C", "lastname": "", "idnumber": ""}.since(before)
-	want := fields{"department": "C", "city": "", "customfields.x": "", "idnumber": ""}
+	got := fields{"email": "a", "city": "", "department": "C", "lang": "", "lastname": "", "idnumber": ""}.since(before)
+	want := fields{"city": "", "department": "C", "idnumber": ""} // planted and x are no longer said
 	if len(got) != len(want) {
 		t.Errorf("since = %v, want %v", got, want)
 	}

@@ -22,8 +22,10 @@ type groups struct {
 	cohorts map[string]string // id by id number, as far as it was asked for
 }
 
-// bring goes step by step, and saves what was reached after each. One cohort
-// or course that Moodle refuses does not keep the others from being done.
+// bring goes step by step, and saves what was reached after each, and before
+// one that adds what it will add: of an answer that is lost the next version
+// knows what to take back. One cohort or course that Moodle refuses does not
+// keep the others from being done.
 //
 // Enrolments need an open account: Moodle refuses those of a suspended one, so
 // they come with the first day, and stay as evidence when somebody leaves.
@@ -36,14 +38,24 @@ func (g *groups) bring(ctx context.Context, d connector.Delivery, p connector.Pr
 		{bodyCohorts, refCohorts, g.join, g.leave, false},
 		{bodyCourses, refCourses, g.enrol, g.unenrol, refs[refSuspended] == "1"},
 	} {
+		if _, said := d.Body[kind.body]; !said || kind.skip {
+			continue
+		}
 		want, listErr := list(d.Body, kind.body)
 		if listErr != nil {
 			return nil, listErr
 		}
-		have := strings.FieldsFunc(refs[kind.ref], func(r rune) bool { return r == '\n' })
-		add, drop := without(want, have), without(have, want)
-		if kind.skip || len(add)+len(drop) == 0 {
+		have, begun := lines(refs[kind.ref]), lines(refs[refBegun+kind.ref])
+		add, drop := without(want, have), without(slices.Concat(have, without(begun, have)), want)
+		if len(add)+len(drop) == 0 {
 			continue
+		}
+		if fresh := without(add, begun); len(fresh) > 0 {
+			begun = append(begun, fresh...)
+			note(refs, refBegun+kind.ref, begun)
+			if err := p(ctx, refs); err != nil {
+				return nil, err
+			}
 		}
 		first := error(nil)
 		for _, step := range []struct {
@@ -61,12 +73,14 @@ func (g *groups) bring(ctx context.Context, d connector.Delivery, p connector.Pr
 					} else if first == nil {
 						first = err
 					}
+					if err == nil || fault.Of(err).Class == fault.Record {
+						begun = without(begun, chunk[i:i+1])
+					}
 				}
 			}
 		}
-		if refs[kind.ref] = strings.Join(have, "\n"); refs[kind.ref] == "" {
-			delete(refs, kind.ref)
-		}
+		note(refs, kind.ref, have)
+		note(refs, refBegun+kind.ref, begun)
 		if err := p(ctx, refs); err != nil {
 			return nil, err
 		}
@@ -76,6 +90,17 @@ func (g *groups) bring(ctx context.Context, d connector.Delivery, p connector.Pr
 		sent = append(sent, kind.body)
 	}
 	return sent, nil
+}
+
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// note puts words into refs, one per line; none leaves no trace.
+func note(refs connector.Refs, name string, words []string) {
+	if refs[name] = strings.Join(words, "\n"); len(words) == 0 {
+		delete(refs, name)
+	}
 }
 
 func without(words, those []string) []string {

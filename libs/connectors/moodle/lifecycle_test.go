@@ -26,6 +26,7 @@ type school struct {
 
 	mu    sync.Mutex
 	calls []string // functions, in order
+	lose  string   // the function whose answer is lost; "" is none
 }
 
 func newSchool(t *testing.T, settings map[string]any, site map[string]string) *school {
@@ -37,7 +38,13 @@ func newSchool(t *testing.T, settings map[string]any, site map[string]string) *s
 		r.Body = io.NopCloser(strings.NewReader(string(raw)))
 		s.mu.Lock()
 		s.calls = append(s.calls, function(raw))
+		lost := s.lose != "" && s.lose == function(raw)
 		s.mu.Unlock()
+		if lost {
+			disturbed.ServeHTTP(httptest.NewRecorder(), r)
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 		disturbed.ServeHTTP(w, r)
 	}), settings)
 	return s
@@ -177,8 +184,8 @@ func TestRehireComesBackWithTheNewProfile(t *testing.T) {
 	r = must(t, s, d)
 	d = after(d, r, "active")
 	d.Body["department"] = "Drift"
-	delete(d.Body, "lang") // no longer said, and Moodle takes no empty one
-	d.Body["customfields"] = map[string]any{}
+	d.Body["lang"] = nil // Moodle takes no empty one
+	d.Body["customfields"] = map[string]any{"costcentre": nil}
 	s.called()
 	r = must(t, s, d)
 	if got := s.called(); !slices.Equal(got, []string{fnUpdate}) {

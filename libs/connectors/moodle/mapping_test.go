@@ -44,6 +44,9 @@ func TestCompanyMapping(t *testing.T) {
 			for _, w := range words {
 				text += name + ": " + w + "\n"
 			}
+			if _, said := b[name]; said && len(words) == 0 {
+				text += name + ": none\n"
+			}
 		}
 		c.Want(t, "want.form", text)
 	})

@@ -19,6 +19,7 @@ const (
 	refSuspended = "suspended" // "1" or "0" as we left the account; "": not known
 	refCohorts   = "cohorts"   // id numbers of those that we put the person into, one per line
 	refCourses   = "courses"   // ids of those that we enrolled the person in, one per line
+	refBegun     = "begun_"    // before one of these two: those that we may have, as its answer has not come
 	refAltered   = "altered"   // fields that Moodle stored otherwise or not at all when it was made, one per line
 )
 

@@ -240,8 +240,9 @@ func TestProgressMustBeDurable(t *testing.T) {
 }
 
 func TestChanged(t *testing.T) {
-	got := changed(map[string]any{"a": "1", "b": "2", "c": nil}, map[string]any{"a": "1", "b": "3", "d": "4"})
-	if len(got) != 3 || got["b"] != "3" || got["d"] != "4" || got["c"] != nil {
+	got := changed(map[string]any{"a": "1", "b": "2", "c": "5", "e": "6"}, map[string]any{"a": "1", "b": "3", "c": nil, "d": "4"})
+	if c, cleared := got["c"]; len(got) != 3 || got["b"] != "3" || got["d"] != "4" || c != nil || !cleared { // e is no longer said
+
 		t.Errorf("changed = %v", got)
 	}
 	if len(changed(nil, map[string]any{"a": "1"})) != 1 {

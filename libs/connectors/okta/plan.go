@@ -77,18 +77,12 @@ func believed(d connector.Delivery) string {
 	return active // a leaver is then deactivated, if need be again
 }
 
-// changed are the attributes of after that differ from before; one that is no
-// longer sent is cleared by null.
+// changed are the attributes of after that differ from before; null clears one.
 func changed(before, after map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range after {
 		if old, ok := before[k]; !ok || !reflect.DeepEqual(old, v) {
 			out[k] = v
-		}
-	}
-	for k := range before {
-		if _, ok := after[k]; !ok {
-			out[k] = nil
 		}
 	}
 	return out

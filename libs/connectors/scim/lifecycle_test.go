@@ -1,6 +1,9 @@
 package scim
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -81,7 +84,7 @@ func TestMoverAndRename(t *testing.T) {
 		d.Body = body(sinktest.Person{Number: "E-10417", Email: "zofia.zak@brightfjord.example", Given: "Zofia", Family: "Żak", Title: "Analyst"})
 		d.Body["enterprise"] = map[string]any{"employeeNumber": "E-10417", "department": "Płace i kadry", "manager": map[string]any{"value": boss["id"]}}
 		d.Body["phoneNumbers"] = []any{map[string]any{"type": "work", "value": "+4722334455"}}
-		delete(d.Body, "title")
+		d.Body["title"] = nil
 		r = must(t, s, d)
 		want := []string{"emails[type=work].value", "enterprise.department", "enterprise.manager.value", "name.familyName", "phoneNumbers[type=work].value", "title", "userName"}
 		got := slices.Sorted(slices.Values(r.Sent))
@@ -116,10 +119,66 @@ func TestMoverAndRename(t *testing.T) {
 		// The manager left and there is no other yet.
 		d = after(d, r, "active", "hr.employee.updated.v1")
 		d.Body = body(sinktest.Person{Number: "E-10417", Email: "zofia.zak@brightfjord.example", Given: "Zofia", Family: "Żak"})
+		d.Body["enterprise"] = map[string]any{"manager": map[string]any{"value": nil}}
 		must(t, s, d)
 		if got := w.user(t, id).at(place{urn: schemaEnterprise, attr: "manager", sub: "value"}); got != nil {
 			t.Errorf("the manager is still %v", got)
 		}
+	})
+}
+
+// TestSwitchedOffByHand: an account that somebody switched off after an incident
+// is not opened by a change that has nothing to do with it, only when access
+// begins again, and by whoever takes our own end back.
+func TestSwitchedOffByHand(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.sink(t, nil)
+		d := delivery("active", "hr.employee.hired.v1")
+		r := must(t, s, d)
+		look := func(what, title string, want bool) {
+			t.Helper()
+			u := w.user(t, r.Refs["id"])
+			if on, _ := u.active(); on != want || u.text("title") != title {
+				t.Errorf("%s: open %t, title %q", what, on, u.text("title"))
+			}
+		}
+		is := func(status, title, kind string) {
+			t.Helper()
+			was := d.Status
+			d = after(d, r, status, kind)
+			d.Was, d.Body = was, maps.Clone(d.Body)
+			d.Body["title"] = title
+			r = must(t, s, d)
+		}
+		w.admin(t, http.MethodPatch, "/Users/"+r.Refs["id"], map[string]any{"schemas": []string{schemaPatch}, "Operations": []any{
+			map[string]any{"op": "replace", "path": "active", "value": false},
+		}})
+		is("active", "Head", "hr.employee.updated.v1")
+		look("after a change", "Head", false)
+		is("active", "Lead", "hr.employee.updated.v1")
+		look("after another", "Lead", false)
+		is("terminated", "Lead", "hr.employee.terminated.v1")
+		is("active", "Head", "hr.employee.rehired.v1")
+		look("who came back", "Head", true)
+
+		// The answer to our own end is lost, and the end is taken back.
+		lost := errors.New("lost")
+		ended := after(d, r, "terminated", "hr.employee.terminated.v1")
+		saved, saves := r.Refs, 0
+		_, err := s.Apply(t.Context(), ended, func(_ context.Context, refs connector.Refs) error {
+			if saves++; saves > 1 {
+				return lost
+			}
+			saved = maps.Clone(refs)
+			return nil
+		})
+		if !errors.Is(err, lost) {
+			t.Fatalf("error %v: the test is wrong", err)
+		}
+		look("shut by us", "Head", false)
+		r.Refs = saved
+		is("active", "Head", "hr.employee.updated.v1")
+		look("the end was taken back", "Head", true)
 	})
 }
 

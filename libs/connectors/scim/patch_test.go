@@ -119,9 +119,6 @@ func TestAnyUserBecomesAnyOther(t *testing.T) {
 						t.Fatalf("%s is %v, want %v", l.path(), now.at(l.place), l.value)
 					}
 				}
-				for _, l := range w.before {
-					managed[l.place] = true
-				}
 				for _, l := range others {
 					if !managed[l.place] && l.sub != "primary" && !managed[place{attr: l.attr, elem: l.elem, sub: "value"}] && !equal(l.place, now.at(l.place), between.at(l.place)) {
 						t.Fatalf("%s is %v, was %v and is not ours", l.path(), now.at(l.place), between.at(l.place))

@@ -196,6 +196,10 @@ func (s *sink) bring(ctx context.Context, d connector.Delivery, w wanted, u reso
 			r.Refs[refActive] = "false"
 			return r, s.api.remove(ctx, u.id())
 		}
+		delete(r.Refs, refActive) // noted before: whoever is to open it again must know that it may have been us
+		if err := p(ctx, r.Refs); err != nil {
+			return connector.Receipt{}, err
+		}
 		if err := s.turn(ctx, &r, u, false); err != nil {
 			return connector.Receipt{}, err
 		}
@@ -214,7 +218,7 @@ func (s *sink) bring(ctx context.Context, d connector.Delivery, w wanted, u reso
 		return unless(written, r), nil
 	}
 	diff := w.diff(u, kept(r.Refs))
-	if !shut && (!on || !said) {
+	if !shut && (!on || !said) && s.opens(d) {
 		diff = append([]leaf{{place{attr: "active"}, true}}, diff...)
 	}
 	if len(diff) > 0 {
@@ -281,6 +285,13 @@ func kept(r connector.Refs) []string {
 		return nil
 	}
 	return strings.Split(r[refKept], "\n")
+}
+
+// opens tells whether an account that is closed is opened for a person who shall
+// have access: if we closed it, or the person just came to have access. An
+// account that somebody else closed meanwhile, say after an incident, stays so.
+func (s *sink) opens(d connector.Delivery) bool {
+	return d.Refs[refActive] != "true" || d.Was == "" || s.shut(d.Was)
 }
 
 // shut tells whether the account of that status is closed.

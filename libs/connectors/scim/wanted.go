@@ -174,9 +174,9 @@ func (u resource) withSchemas() resource {
 	return u
 }
 
-// diff is what an account lacks of the wanted, and what it still holds of
-// before that is no longer sent. Paths in kept are left alone while we want
-// what we wanted before: the server did not keep that as it was sent.
+// diff is what an account lacks of the wanted. Paths in kept are left alone
+// while we want what we wanted before: the server did not keep that as it was
+// sent.
 func (w wanted) diff(u resource, kept []string) []leaf {
 	var out []leaf
 	for _, l := range w.leaves {
@@ -187,12 +187,6 @@ func (w wanted) diff(u resource, kept []string) []leaf {
 			continue // an account cannot be without one
 		}
 		out = append(out, l)
-	}
-	for _, b := range w.before {
-		still := slices.ContainsFunc(w.leaves, func(l leaf) bool { return l.place == b.place })
-		if !still && b.attr != "userName" && !empty(u.at(b.place)) && b.sub != "primary" {
-			out = append(out, leaf{b.place, nil})
-		}
 	}
 	return out
 }
