@@ -163,9 +163,14 @@ type Target struct {
 type FilePlan struct {
 	Every   time.Duration   // 0: only at the times of At
 	At      []time.Duration // times of day in the company's zone, since midnight as a clock shows it
-	Most    int             // people's changes in a file; 0: as the connector says
+	Most    int             // people's changes in a file, at most MostInFile; 0: as the connector says
 	Answers time.Duration   // between two looks for what the receiver says
 }
+
+// MostInFile bounds the changes in a file, whoever names a number: its record
+// names each member, with what was intended before also twice, and may hold a
+// refusal of each, and it is one message of at most 1 MiB.
+const MostInFile = 2500
 
 // Limits hold a target's calls back.
 type Limits struct {

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/muster-hr/muster/libs/employee"
 	"github.com/muster-hr/muster/libs/mapping"
 )
 
@@ -37,6 +38,19 @@ func (l *loader) integration(name string, s *section) {
 		return
 	}
 	i.Mapping = l.targetMapping(i, target, s)
+	l.checkNeeds(i, target, s)
+}
+
+// checkNeeds reports fields that the connector cannot do without.
+func (l *loader) checkNeeds(i *Integration, t *Target, s *section) {
+	if !s.has("fields") {
+		return // one problem is enough
+	}
+	for _, need := range t.Type.Needs {
+		if !slices.ContainsFunc(i.Fields, func(f string) bool { return employee.Covers(f, need) }) {
+			l.add(s.atKey("fields"), CodeMissingField, "add "+need+" to fields", "%s cannot do without %s", t.Connector, need)
+		}
+	}
 }
 
 // fields reads the allow-list.

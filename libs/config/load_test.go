@@ -94,8 +94,8 @@ func TestBad(t *testing.T) {
 func TestFilePlan(t *testing.T) {
 	for text, want := range map[string]config.FilePlan{
 		"": {Every: 15 * time.Minute, Answers: time.Minute},
-		"files: {at: ['18:00', '06:30'], most: 200, answers: 5m}\n": {At: []time.Duration{18 * time.Hour, 6*time.Hour + 30*time.Minute}, Most: 200, Answers: 5 * time.Minute},
-		"files: {every: 1h, at: '18:00'}\n":                         {Every: time.Hour, At: []time.Duration{18 * time.Hour}, Answers: time.Minute},
+		"files: {at: ['18:00', '06:30'], most: 2500, answers: 5m}\n": {At: []time.Duration{18 * time.Hour, 6*time.Hour + 30*time.Minute}, Most: 2500, Answers: 5 * time.Minute},
+		"files: {every: 1h, at: '18:00'}\n":                          {Every: time.Hour, At: []time.Duration{18 * time.Hour}, Answers: time.Minute},
 	} {
 		c := good(t, txtar.File{Name: "targets/payroll.yaml", Data: []byte("connector: drop\nsecrets: {key: env:A}\n" + text)})
 		to := c.Targets["payroll"]
@@ -111,16 +111,18 @@ func TestFilePlan(t *testing.T) {
 // What to write instead is as much a promise as the place: a slip of the
 // finger names the word that was meant.
 func TestFixNamesWhatWasMeant(t *testing.T) {
+	drop := txtar.File{Name: "targets/drop.yaml", Data: []byte("connector: drop\nsecrets: {key: env:A}\n")}
 	for _, c := range []struct{ file, body, want string }{
 		{"sources/ats.yaml", "connector: atss\nsecrets: {webhook: env:A}\n", "write ats; known are ats, bus, dir, drop, hris, iam, poll"},
 		{"sources/ats.yaml", "connector: ats\nsecerts: {webhook: env:A}\nsecrets: {webhook: env:A}\n", "write secrets"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [work_mail]\nmode: on\n", "write work_email"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [\"phones[].number\"]\nmode: on\n", "write phones[]"},
 		{"integrations/hris-to-iam.yaml", "to: iam\nfields: [name]\n", "write `mode: off | shadow | on`"},
+		{"integrations/hris-to-drop.yaml", "to: drop\nfields: [name]\nmode: on\n", "add employment.status to fields"},
 		{"targets/iam.yaml", "connector: iam\nsecrets: {token: abc}\n", "write env:NAME or file:PATH, put the value there, and replace this secret: it was in a file"},
 		{"targets/iam.yaml", "connector: iam\nsecrets: {token: env:A}\nkind: evnt\n", "write event"},
 	} {
-		_, problems := config.Load(folder(t, txtar.File{Name: c.file, Data: []byte(c.body)}), types())
+		_, problems := config.Load(folder(t, drop, txtar.File{Name: c.file, Data: []byte(c.body)}), types())
 		if len(problems) != 1 || problems[0].Fix != c.want {
 			t.Errorf("%s\n%sgot %v, want the fix %q", c.file, c.body, problems, c.want)
 		}

@@ -35,6 +35,7 @@ const (
 	CodeUnknownTarget    = "unknown_target"
 	CodeUnknownField     = "unknown_field"     // not a canonical path
 	CodeFieldTooFine     = "field_too_fine"    // below a field that is one value
+	CodeMissingField     = "missing_field"     // a field the connector cannot do without
 	CodeUndeclaredCustom = "undeclared_custom" // custom.<name> without a class
 	CodeNoAuthority      = "no_authority"      // nobody may set a field that is delivered or mapped
 	CodeNoPurpose        = "no_purpose"        // sensitive without purpose or legal basis
@@ -71,6 +72,7 @@ var Codes = []string{
 	CodeUnknownTarget,
 	CodeUnknownField,
 	CodeFieldTooFine,
+	CodeMissingField,
 	CodeUndeclaredCustom,
 	CodeNoAuthority,
 	CodeNoPurpose,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -81,7 +82,9 @@ func (l *loader) filePlan(t *Target, s *section, a Account) FilePlan {
 	if p.Every == 0 && len(p.At) == 0 {
 		l.add(inner.atValue("every"), CodeBadValue, "write a length of time, or times of day as at", "without %s no file is ever due", inner.path("every"))
 	}
-	p.Most = inner.whole("most", 0, 1)
+	if p.Most = inner.whole("most", 0, 1); p.Most > MostInFile {
+		l.add(inner.atValue("most"), CodeBadValue, fmt.Sprintf("write a whole number of at most %d", MostInFile), "%s is more than the record of a file can name", inner.path("most"))
+	}
 	p.Answers = inner.duration("answers", filesAnswers, false)
 	inner.done()
 	return p

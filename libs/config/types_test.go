@@ -53,6 +53,7 @@ func types() map[string]connector.Type {
 		},
 		"drop": { // takes files, and lays some down
 			Source: source, Files: func(connector.Account) (connector.Files, error) { return nil, nil }, Fake: someFake, BaseURL: "https://drop.example",
+			Needs:   []string{"employment.status"},
 			Secrets: map[string]connector.SecretUse{"key": {API: true}},
 			Settings: map[string]connector.Setting{
 				"pattern": {Kind: connector.SettingText, Required: true, For: connector.AsSource},

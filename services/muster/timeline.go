@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -98,6 +99,9 @@ type api struct{ base, token string }
 // api finds it by MUSTER_CONSOLE_URL and MUSTER_API_TOKEN, else by the data folder.
 func (o *output) api(data string) (api, error) {
 	if u := o.Getenv("MUSTER_CONSOLE_URL"); u != "" {
+		if !private(u) {
+			return api{}, fmt.Errorf("%w: MUSTER_CONSOLE_URL: the token is sent there: write https, or http to this machine (127.0.0.1, through a tunnel)", service.ErrConfig)
+		}
 		e := service.NewEnv(o.Getenv)
 		return api{strings.TrimRight(u, "/"), e.Token("MUSTER_API_TOKEN").Reveal()}, e.Err()
 	}
@@ -105,13 +109,27 @@ func (o *output) api(data string) (api, error) {
 	return api{a.Console, a.APIToken}, err
 }
 
+// private tells whether nobody on the way to an address hears what is said.
+func private(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	here := u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && here
+}
+
+// client goes nowhere else with the token: the console never sends anybody on.
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 func (a api) get(ctx context.Context, path string, v any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base+"/api/v1"+path, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+a.token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%w: the console does not answer: %w", service.ErrEnvironment, err)
 	}

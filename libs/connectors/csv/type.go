@@ -36,6 +36,7 @@ var Type = connector.Type{
 	Files:   newFiles,
 	Check:   newCheck,
 	Schemes: sftpx.Schemes,
+	Needs:   []string{"employment.status"}, // a row is made of how it changes
 	Settings: merged(sftpx.Settings(), map[string]connector.Setting{
 		"folder": {Kind: text, Doc: "Folder on the server, of the feed or for our files. Unset: where a login stands."},
 		"name":   {Kind: text, For: connector.AsSource, Default: "*.csv", Doc: "Names of the feed's files: `*` stands for any text, {sequence} for a number that counts up by one, {date} for YYYYMMDD or YYYY-MM-DD, {time} for YYYYMMDDThhmmssZ; the latter two order the files."},

@@ -34,6 +34,7 @@ var Type = connector.Type{
 	Files:    newFiles,
 	Check:    newCheck,
 	Schemes:  sftpx.Schemes,
+	Needs:    []string{"employment.status"}, // cover ends by it, not by a day alone
 	Settings: settings(),
 	Secrets:  sftpx.Secrets(),
 	ToVendor: toVendor,

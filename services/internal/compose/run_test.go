@@ -24,6 +24,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/muster-hr/muster/libs/bus"
 	"github.com/muster-hr/muster/libs/postgres"
 	"github.com/muster-hr/muster/libs/testkit"
 	"github.com/muster-hr/muster/libs/testkit/debian"
@@ -144,7 +145,58 @@ func composed(t *testing.T) {
 		return len(found.Items) == 1
 	})
 	n.until("spans at the collector", func() bool { return spans.Load() > 0 })
+	n.another()
 	n.stop()
+}
+
+// another gives the company one more target: keys writes its user down, and the
+// broker, which runs on, lets it in once it is told to read its file again.
+func (n *network) another() {
+	n.t.Helper()
+	const target = "team-pay"
+	folder := filepath.Join(n.dir, "company")
+	err := os.CopyFS(folder, os.DirFS(filepath.Join(root, "deploy", "acme")))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "targets", target+".yaml"), []byte("connector: nats\nsettings: {team: pay}\n"), 0o644)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	keys := n.p.Services["keys"]
+	keys.Volumes = slices.Clone(keys.Volumes)
+	for i, v := range keys.Volumes {
+		if v.Target == "/company" {
+			keys.Volumes[i].Source = folder
+		}
+	}
+	n.p.Services["keys-again"] = keys
+	n.once("keys-again")
+	seed, err := os.ReadFile(filepath.Join(n.dir, "keys", "nkeys", "delivery-"+target+".nk"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	known := func() bool {
+		b, err := bus.Connect(n.t.Context(), bus.Options{URL: "nats://" + n.address["nats"] + ":4222", Name: "delivery-" + target, NKeySeed: string(bytes.TrimSpace(seed))})
+		if err != nil {
+			return false
+		}
+		if err := b.Close(); err != nil {
+			n.t.Error(err)
+		}
+		return true
+	}
+	if known() {
+		n.t.Error("the broker knows a user before it was told: docs/operating.md says otherwise")
+	}
+	if err := n.started["nats"].cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		n.t.Fatal(err)
+	}
+	n.until("the broker to know the new user", known)
+	for _, name := range staying(n.t) {
+		if !n.healthy(name) {
+			n.t.Errorf("%s is not healthy after the broker read its users again", name)
+		}
+	}
 }
 
 func (n *network) until(what string, ok func() bool) {

@@ -145,7 +145,9 @@ func (d *Directory) Summary(ctx context.Context, id string) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	return summary(st, sources), nil
+	s := summary(st, sources)
+	s.mask(st.Fields)
+	return s, nil
 }
 
 // Get reads a person. Values are masked unless show.
@@ -172,11 +174,24 @@ func (d *Directory) Get(ctx context.Context, id string, show bool) (Person, erro
 		p.Pending = append(p.Pending, Pending{later.Effective, later.Source, seen(later.Fields).Tree()})
 	}
 	if !show {
+		p.mask(st.Fields)
+		for i, s := range p.Sources {
+			p.Sources[i].Key = key(s.Key, st.Fields)
+		}
 		for _, t := range p.Targets {
 			maskRefs(t.Refs, st.Fields)
 		}
 	}
 	return p, nil
+}
+
+// mask hides the keys that tell who somebody is.
+func (s *Summary) mask(f employee.Flat) {
+	for _, all := range s.External {
+		for i, k := range all {
+			all[i] = key(k, f)
+		}
+	}
 }
 
 func summary(st *employee.State, sources []Source) Summary {

@@ -161,6 +161,61 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// A source's key that tells who somebody is, is masked wherever keys stand, in a
+// list too; others stay, since people are looked up by them.
+func TestAKeyThatTellsWho(t *testing.T) {
+	c := hired(t)
+	codec := c.dir.codec()
+	st := employee.State{
+		Head: employee.Head{ID: id, Version: 4, Status: "active", Contains: map[string]uint64{}, AcceptedAt: at},
+		Fields: employee.Flat{
+			"name.family": "Plantedname", "employee_number": "00117", "national_ids[US/ssn]": map[string]any{"country": "US", "kind": "ssn", "value": "078-05-1120"},
+			"external.roster": []any{"plantedname@acme.example", "078-05-1120", "PLANTEDNAME", "00117"},
+		},
+	}
+	for _, key := range []string{"078-05-1120", "117"} {
+		token := codec.Token("bamboohr", key)
+		said, err := codec.State(t.Context(), token, record.Statement{Source: "bamboohr", Employee: id, Status: record.StatusApplied, Event: "ev-" + key, AcceptedAt: at, Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.publish(topology.People, said.Subject, said.Event)
+		st.Contains["bamboohr."+token] = 1
+	}
+	head, basic, restricted, err := st.Encode(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.seal(topology.People, topology.Employee(id), id, "change2", event.EmployeeUpdatedV1, seal.Envelope{Head: head, Basic: basic, Restricted: restricted})
+	masked, err := c.dir.Get(t.Context(), id, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := c.dir.Summary(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := c.dir.Get(t.Context(), id, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, of := range map[string]any{"person": masked, "summary": short, "shown": shown} {
+		b, err := json.Marshal(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := strings.ToLower(string(b))
+		for _, secret := range []string{"plantedname", "078-05-1120"} {
+			if strings.Contains(out, secret) != (name == "shown") {
+				t.Errorf("%s: %q found: %v in %s", name, secret, name != "shown", b)
+			}
+		}
+		if !strings.Contains(out, `"117"`) || !strings.Contains(out, `"00117"`) {
+			t.Errorf("%s: a key that tells nothing is missing in %s", name, b)
+		}
+	}
+}
+
 // The masked answer holds no value of the person, in no spelling, and the open
 // one does, so the search is able to find them.
 func TestAMaskedPersonHoldsNoPlantedValue(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -28,10 +29,19 @@ import (
 	"github.com/muster-hr/muster/libs/topology"
 )
 
-// bodyLimit is the largest call taken. Vendors' webhooks are a few kB; the
-// broker's messages end at 1 MB, and a body that cannot be read is kept as
-// base64, which makes three bytes four.
-const bodyLimit = 700 << 10
+// bodyLimit is the largest call taken, in bytes. Vendors' webhooks are a few kB;
+// one that tells of a thousand people is a message for each. Whose a larger one
+// is nobody can know without holding it, so it is refused before verification.
+const bodyLimit = 4 << 20
+
+// keptLimit in bytes is the largest call that is kept whole as a dead letter: the
+// broker's messages end at 1 MB, and what cannot be read is kept as base64, which
+// makes three bytes four. Who calls with more needs one of largeCalls places,
+// because anybody may.
+const (
+	keptLimit  = 700 << 10
+	largeCalls = 4
+)
 
 // usualBody is the length in bytes up to which an announced one is believed.
 const usualBody = 16 << 10
@@ -57,7 +67,8 @@ type Receiver struct {
 	Deps
 	hooks   map[string]hook
 	refused *refusals
-	copy    string // tells this process's counts from those of another
+	large   chan struct{} // holds one for each call above keptLimit that is in memory
+	copy    string        // tells this process's counts from those of another
 }
 
 type hook struct {
@@ -67,7 +78,7 @@ type hook struct {
 
 // New makes a receiver without sources.
 func New(d Deps) *Receiver {
-	return &Receiver{Deps: d, hooks: map[string]hook{}, refused: newRefusals(), copy: rand.Text()}
+	return &Receiver{Deps: d, hooks: map[string]hook{}, refused: newRefusals(), large: make(chan struct{}, largeCalls), copy: rand.Text()}
 }
 
 // Add opens the door for a source. Not after serving began.
@@ -102,10 +113,14 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	if hook.paused {
 		return retryLater(w, "paused", 5*time.Minute)
 	}
-	body, err := readBody(w, req)
+	body, done, err := r.readBody(w, req)
+	defer done()
 	if err != nil {
+		if errors.Is(err, errCrowded) {
+			return retryLater(w, "crowded", 5*time.Second)
+		}
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit>>10)+" kB"))
+			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit>>20)+" MB"))
 		}
 		return answer(w, http.StatusBadRequest, problem("body", "the body ended early"))
 	}
@@ -137,13 +152,26 @@ func answered(span trace.Span, status int) {
 	}
 }
 
+var errCrowded = errors.New("too many large calls at once")
+
 // readBody reads a call's body whole, at once where its length is announced and
-// usual. A longer one is given room as it comes: anybody may announce one.
-func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
+// usual. A longer one is given room as it comes: anybody may announce one. done
+// is called when nothing holds the body any more.
+func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) (body []byte, done func(), err error) {
 	room := max(0, min(req.ContentLength, usualBody)) + bytes.MinRead // in which its end is seen too
-	body := bytes.NewBuffer(make([]byte, 0, room))
-	_, err := body.ReadFrom(http.MaxBytesReader(w, req.Body, bodyLimit))
-	return body.Bytes(), err
+	b, done := bytes.NewBuffer(make([]byte, 0, room)), func() {}
+	all := http.MaxBytesReader(w, req.Body, bodyLimit)
+	if n, err := b.ReadFrom(io.LimitReader(all, keptLimit+1)); err != nil || n <= keptLimit {
+		return b.Bytes(), done, err
+	}
+	select {
+	case r.large <- struct{}{}:
+		done = func() { <-r.large }
+	default:
+		return nil, done, errCrowded
+	}
+	_, err = b.ReadFrom(all)
+	return b.Bytes(), done, err
 }
 
 // root begins the trace of a call: it is a new one, after verification; a
@@ -167,7 +195,7 @@ var newRoot = []trace.SpanStartOption{trace.WithNewRoot(), trace.WithSpanKind(tr
 // stored. unreadable is the connector's complaint about an authentic call.
 func (r *Receiver) store(ctx context.Context, source string, records []connector.Record, body []byte, now time.Time, unreadable error) ([]string, error) {
 	if unreadable != nil {
-		return r.bury(ctx, source, body, now, fault.Of(unreadable))
+		return r.bury(ctx, source, "", body, now, fault.Of(unreadable))
 	}
 	ids := make([]string, 0, len(records))
 	futures := make([]*bus.Future, 0, len(records))
@@ -185,15 +213,17 @@ func (r *Receiver) store(ctx context.Context, source string, records []connector
 			continue
 		}
 		if err != nil {
-			f, letter := fault.Of(err), body // a record that is larger than the bus takes came in a call that is not
+			f, letter := fault.Of(err), body // a record that is larger than the bus takes may be of a call that is not
 			if rec.Kind == connector.KindRecord && len(rec.Body) > 0 && !json.Valid(rec.Body) {
 				f, letter = fault.New(fault.Record, "record", "the record is not JSON"), rec.Body
+			} else if len(body) > keptLimit && len(rec.Body) > 0 {
+				letter = rec.Body
 			}
 			if f.Class != fault.Record {
 				return nil, err
 			}
 			// No repeat would help. The others of the call go on.
-			buried, err := r.bury(ctx, source, letter, now, f)
+			buried, err := r.bury(ctx, source, rec.Key, letter, now, f)
 			if err != nil {
 				return nil, err
 			}
@@ -216,16 +246,23 @@ func (r *Receiver) store(ctx context.Context, source string, records []connector
 	return ids, nil
 }
 
-// bury keeps an authentic call that nobody can read for a person to look at.
-func (r *Receiver) bury(ctx context.Context, source string, body []byte, now time.Time, f *fault.Error) ([]string, error) {
-	kept, err := json.Marshal(body) // base64 text: the bytes are not JSON
-	if err != nil {
-		return nil, err
+// bury keeps an authentic call that nobody can read, or a record of one, for a
+// person to look at. Of one that the bus does not take the letter names the size,
+// and its key if there is one: whom to read at the vendor.
+func (r *Receiver) bury(ctx context.Context, source, key string, body []byte, now time.Time, f *fault.Error) ([]string, error) {
+	rule, kept := f.Rule, json.RawMessage(nil)
+	if len(body) > keptLimit {
+		rule = strconv.Itoa(len(body)) + " bytes, not kept"
+	} else {
+		var err error
+		if kept, err = json.Marshal(body); err != nil { // base64 text: the bytes are not JSON
+			return nil, err
+		}
 	}
 	token := r.Codec.Token(source, string(body))
 	letter, err := r.Codec.Bury(ctx, token, record.DeadLetter{
-		Stage: topology.StageMap, Source: source, Event: token, Class: fault.Record.String(), Reason: f.Reason, Path: f.Path, Rule: f.Rule,
-		Attempts: 1, At: now, Config: r.Config, Body: kept,
+		Stage: topology.StageMap, Source: source, Event: token, Class: fault.Record.String(), Reason: f.Reason, Path: f.Path, Rule: rule,
+		Attempts: 1, At: now, Config: r.Config, Key: key, Body: kept,
 	})
 	if err != nil {
 		return nil, err

@@ -178,10 +178,10 @@ func TestVendorsOwnAnswer(t *testing.T) {
 
 // TestUnreadable: an authentic call that nobody can read is a success for the
 // vendor and a dead letter for us, also when it is as large as may be; a repeat
-// is the same letter. A record that is no JSON does not take the others along.
+// is the same letter. One that the bus cannot take is told of by its size. A record that is no JSON does not take the others along.
 func TestUnreadable(t *testing.T) {
 	w := newWorld(t, bus.Options{})
-	for _, b := range []string{"{zofia", strings.Repeat("\xff", bodyLimit)} {
+	for _, b := range []string{"{zofia", strings.Repeat("\xff", keptLimit), strings.Repeat("\xff", bodyLimit)} {
 		first, again := w.post("/webhooks/hr", b), w.post("/webhooks/hr", b)
 		if first.Code != http.StatusAccepted || again.Code != http.StatusAccepted {
 			t.Fatalf("status %d, %d: %s", first.Code, again.Code, first.Body)
@@ -195,8 +195,11 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 	letters, raw := w.stored(t, topology.Dead), w.stored(t, topology.Raw)
-	if len(letters) != 3 || len(raw) != 1 {
-		t.Fatalf("%d dead letters, %d records; want 3 and 1", len(letters), len(raw))
+	if len(letters) != 4 || len(raw) != 1 {
+		t.Fatalf("%d dead letters, %d records; want 4 and 1", len(letters), len(raw))
+	}
+	if head, err := seal.Head(letters[2].Event.Data()); err != nil || !bytes.Contains(head, []byte(`"rule":"4194304 bytes, not kept"`)) {
+		t.Errorf("head %s, %v", head, err)
 	}
 	head, err := seal.Head(letters[0].Event.Data())
 	if err != nil || !bytes.Contains(head, []byte(`"reason":"json"`)) || !bytes.Contains(head, []byte(`"class":"record"`)) {
@@ -226,6 +229,58 @@ func TestTooLargeForTheBus(t *testing.T) {
 	head, err := seal.Head(letters[0].Event.Data())
 	if err != nil || !bytes.Contains(head, []byte(`"reason":"too_large"`)) {
 		t.Errorf("head %s, %v", head, err)
+	}
+}
+
+// TestLargeCall: a call that tells of many people is a message for each. A
+// record in it that the bus cannot take is told of by its size and, sealed, its
+// key; the others go on.
+func TestLargeCall(t *testing.T) {
+	w := newWorld(t, bus.Options{})
+	many := make([]sent, 1000)
+	for i := range many {
+		many[i] = sent{Kind: connector.KindRecord, Key: fmt.Sprint(i), ID: "1", Body: json.RawMessage(`"` + strings.Repeat("x", 1<<10) + `"`)}
+	}
+	many[7].Key, many[7].Body = "Zofia-7", json.RawMessage(`"`+strings.Repeat("x", 1<<20)+`"`)
+	first, again := w.post("/webhooks/hr", body(t, many...)), w.post("/webhooks/hr", body(t, many...))
+	if first.Code != http.StatusAccepted || len(said(t, first)) != len(many) || !slices.Equal(said(t, first), said(t, again)) {
+		t.Fatalf("status %d, then %d", first.Code, again.Code)
+	}
+	there, letters := map[string]bool{}, w.stored(t, topology.Dead)
+	for _, in := range w.stored(t, topology.Raw) {
+		there[in.Event.ID()] = true
+	}
+	if len(there) != len(many)-1 || len(letters) != 1 {
+		t.Fatalf("%d records, %d dead letters", len(there), len(letters))
+	}
+	head, err := seal.Head(letters[0].Event.Data())
+	if err != nil || !bytes.Contains(head, []byte(`"reason":"too_large"`)) || !bytes.Contains(head, []byte(`"rule":"1048578 bytes, not kept"`)) || bytes.Contains(head, []byte("Zofia")) {
+		t.Errorf("head %s, %v", head, err)
+	}
+	env, err := w.Codec.Sealer.Open(t.Context(), topology.Token(letters[0].Subject, 4), letters[0].Event.ID()+"|"+letters[0].Event.Type(), letters[0].Event.Data(), seal.Restricted)
+	if err != nil || !bytes.Contains(env.Restricted, []byte(`"Zofia-7"`)) {
+		t.Errorf("the letter does not say whom to read: %s, %v", env.Restricted, err)
+	}
+}
+
+// TestLargeCallsAtOnce: anybody may send them, so few are held at a time; who
+// comes then is told to come later, and usual calls go on.
+func TestLargeCallsAtOnce(t *testing.T) {
+	w := newWorld(t, bus.Options{})
+	large := strings.Repeat("x", keptLimit+1)
+	for range 2 * largeCalls { // each gives its place back
+		if got := w.post("/webhooks/hr", large, "Authorization", "wrong"); got.Code != http.StatusUnauthorized {
+			t.Fatalf("status %d", got.Code)
+		}
+	}
+	for range largeCalls {
+		w.large <- struct{}{}
+	}
+	if got := w.post("/webhooks/hr", large); got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
+		t.Errorf("one too many: %d %v", got.Code, got.Header())
+	}
+	if got := w.post("/webhooks/hr", body(t, sent{Kind: connector.KindHint, Key: "1", ID: "1"})); got.Code != http.StatusAccepted {
+		t.Errorf("a usual call: %d", got.Code)
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 // places chooses the addresses that others must know beforehand. A taken port
 // is no error unless it was set by hand.
 func (s *System) places(ctx context.Context) error {
+	if s.Getenv("MUSTER_SANDBOX") != "" && !s.Sandbox { // whoever set it must not meet the vendors
+		return fmt.Errorf("%w: MUSTER_SANDBOX is for programs of their own: write `muster up --sandbox`, or unset it to call the vendors", service.ErrConfig)
+	}
 	for variable, preferred := range map[string]string{
 		"MUSTER_INGRESS_ADDR": "127.0.0.1:8080", "MUSTER_CONSOLE_ADDR": "127.0.0.1:8081", "MUSTER_SANDBOX_ADDR": "127.0.0.1:8090",
 	} {

@@ -61,6 +61,16 @@ func TestPlacesAreKnown(t *testing.T) {
 	}
 }
 
+// TestSandboxByVariable: who set MUSTER_SANDBOX expects fakes, so without
+// --sandbox nobody is called at all.
+func TestSandboxByVariable(t *testing.T) {
+	env := map[string]string{"MUSTER_SANDBOX": "http://127.0.0.1:8090"}
+	s := &System{Options: Options{Getenv: func(name string) string { return env[name] }}, env: map[string]string{}}
+	if err := s.places(t.Context()); !errors.Is(err, service.ErrConfig) || !strings.Contains(err.Error(), "MUSTER_SANDBOX") || !strings.Contains(err.Error(), "--sandbox") {
+		t.Errorf("without --sandbox: %v", err)
+	}
+}
+
 func TestNATSPort(t *testing.T) {
 	for _, v := range []string{"nats", "-1", "65536"} {
 		s := &System{Options: Options{Program: "muster", Getenv: func(string) string { return v }}, env: map[string]string{}}

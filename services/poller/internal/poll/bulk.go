@@ -26,10 +26,9 @@ type bulk struct {
 	upTo  atomic.Uint64 // hints up to this sequence are in what a read of changes brought
 	ended atomic.Int64  // when that was, Unix nanoseconds
 
-	mu        sync.Mutex // one read at a time; of the rest
-	failed    int
-	throttled bool      // the vendor said until when
-	next      time.Time // not before
+	mu     sync.Mutex // one read at a time; of the rest
+	failed int
+	next   time.Time // not before
 }
 
 // stands tells whether a read of changes stands for a batch, and makes that
@@ -56,13 +55,12 @@ func (p *Poller) stands(ctx context.Context, batch []bus.In) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	if wait := p.bulk.next.Sub(p.Clock.Now()); wait > 0 {
-		if p.bulk.throttled { // told to another handler while this one stood in line
-			return false, &fault.Error{Class: fault.Throttled, Reason: "rate_limited", After: wait}
-		}
+	if wait := p.paused(); wait > 0 { // another handler was told so while this one stood in line
+		return false, throttled(wait)
+	}
+	if p.Clock.Now().Before(p.bulk.next) {
 		return false, nil
 	}
-	p.bulk.throttled = false
 	if many, err := p.crowded(ctx); err != nil || !many {
 		return false, err
 	}
@@ -77,7 +75,7 @@ func (p *Poller) stands(ctx context.Context, batch []bus.In) (bool, error) {
 	}
 	f := fault.Of(err)
 	if f.Class == fault.Throttled {
-		p.bulk.throttled, p.bulk.next = true, p.Clock.Now().Add(f.After)
+		p.pause(max(f.After, p.first)) // before another handler gets the lock
 		return false, err
 	}
 	if ours(err) || ctx.Err() != nil {

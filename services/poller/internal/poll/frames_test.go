@@ -142,7 +142,7 @@ func TestReadGoesOnAfterACrash(t *testing.T) {
 		connector.Page{Records: []connector.Record{rec("1", "a")}, Frame: full("A", true, "")},
 		connector.Page{Records: []connector.Record{rec("2", "b")}, Frame: full("A", false, connector.Complete)},
 	)
-	if _, err := New(w.deps).page(t.Context(), record.Read{}); err != nil {
+	if _, err := New(w.deps).page(t.Context(), place{}); err != nil {
 		t.Fatal(err)
 	}
 	p := New(w.deps)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -47,6 +48,7 @@ type Poller struct {
 	lanes   *bus.Lanes
 	first   time.Duration // pause after the first failure
 	bulk    bulk
+	until   atomic.Int64 // when the vendor said it may be asked again, Unix nanoseconds
 	asking  sync.Mutex   // one goes through the pages at a time
 	reading sync.RWMutex // held for writing by a page, whose keys nobody reads meanwhile
 }
@@ -154,7 +156,7 @@ func (p *Poller) verdict(ctx context.Context, in bus.In, attempt int, err error)
 	switch f.Class {
 	case fault.Throttled:
 		wait := max(f.After, p.first) // a wait of nothing would be the verdict that all is done
-		p.lanes.Pause(wait)
+		p.pause(wait)
 		return bus.Verdict{Retry: wait}
 	case fault.Target:
 		wait := backoff(targetFactor*p.first, attempt)
@@ -175,6 +177,23 @@ func (p *Poller) verdict(ctx context.Context, in bus.In, attempt int, err error)
 	case fault.Transient:
 	}
 	return bus.Verdict{Retry: backoff(p.first, attempt)}
+}
+
+// pause leaves the whole account alone for as long as its vendor said, whoever
+// was told: single reads and sweeps.
+func (p *Poller) pause(d time.Duration) {
+	p.until.Store(time.Now().Add(d).UnixNano())
+	if p.lanes != nil {
+		p.lanes.Pause(d)
+	}
+}
+
+// paused is how long the account is still to be left alone.
+func (p *Poller) paused() time.Duration { return max(0, time.Until(time.Unix(0, p.until.Load()))) }
+
+// throttled is what the vendor would say if it were asked during a pause.
+func throttled(d time.Duration) error {
+	return &fault.Error{Class: fault.Throttled, Reason: "rate_limited", After: d}
 }
 
 // ours tells of an error of our own bus, which says nothing about a record.

@@ -27,8 +27,8 @@ func (p *Poller) sweep(ctx context.Context) error {
 			failed++
 			f := fault.Of(err)
 			wait = max(f.After, min(p.Schedule, backoff(targetFactor*p.first, failed)))
-			if f.Class == fault.Throttled && p.lanes != nil {
-				p.lanes.Pause(wait)
+			if f.Class == fault.Throttled {
+				p.pause(wait)
 			}
 			p.Log.WarnContext(ctx, "a sweep failed", "source", p.Source, "class", f.Class.String(), "reason", f.Reason, "err", err)
 		}
@@ -38,6 +38,9 @@ func (p *Poller) sweep(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-timer.C:
+		}
+		if wait, err = p.paused(), nil; wait > 0 {
+			continue
 		}
 		p.asking.Lock()
 		err = p.ask(ctx)
@@ -59,7 +62,9 @@ func (p *Poller) untilNext(ctx context.Context) (time.Duration, error) {
 	now := p.Clock.Now()
 	switch {
 	case last.At.IsZero():
-		return p.Schedule, p.remember(ctx, event.ReadPagedV1, record.Read{Source: p.Source, At: now})
+		last.At = now
+		_, err = p.remember(ctx, event.ReadPagedV1, last)
+		return p.Schedule, err
 	case last.More:
 		return 0, nil
 	}
@@ -91,9 +96,12 @@ func (p *Poller) ask(ctx context.Context) (err error) {
 // page takes the page behind the last one, and gives what is remembered of it.
 //
 // No single read runs meanwhile, so that reads of one key never overlap.
-func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error) {
+func (p *Poller) page(ctx context.Context, last place) (place, error) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
+	if wait := p.paused(); wait > 0 { // a single read was told so since the page before
+		return last, throttled(wait)
+	}
 	page, err := p.Changes.Changes(ctx, last.Cursor)
 	if err != nil {
 		return last, err
@@ -102,14 +110,14 @@ func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error
 		return last, fault.New(fault.Transient, "cursor", "the vendor has more and does not say where to go on")
 	}
 	frame := page.Frame
-	now := record.Read{Source: p.Source, Read: frame.Read, Cursor: last.Cursor, More: true, At: p.Clock.Now()}
+	now := place{record.Read{Source: p.Source, Read: frame.Read, Cursor: last.Cursor, More: true, At: p.Clock.Now()}, last.seq}
 	switch {
 	case frame.Read == "":
 	case frame.Begin:
-		if err := p.remember(ctx, event.ReadBegunV1, now); err != nil {
+		if now, err = p.remember(ctx, event.ReadBegunV1, now); err != nil {
 			return last, err
 		}
-	case last.Read == frame.Read:
+	case last.Read.Read == frame.Read:
 		now.Total, now.Rejected = last.Total, last.Rejected
 	default:
 		return last, fault.New(fault.Transient, "frame", "the vendor goes on with a full read that never began")
@@ -120,16 +128,16 @@ func (p *Poller) page(ctx context.Context, last record.Read) (record.Read, error
 	}
 	now.Cursor, now.More, now.Records, now.At = page.Next, page.More, len(page.Records), p.Clock.Now()
 	if frame.Read == "" {
-		return now, p.remember(ctx, event.ReadPagedV1, now)
+		return p.remember(ctx, event.ReadPagedV1, now)
 	}
 	now.Total, now.Rejected = now.Total+len(page.Records), now.Rejected+lost
 	if frame.End == "" {
-		return now, p.remember(ctx, event.ReadPagedV1, now)
+		return p.remember(ctx, event.ReadPagedV1, now)
 	}
 	if now.Outcome = frame.End; now.Outcome == connector.Complete && now.Rejected > 0 {
 		now.Outcome = connector.Partial // who was rejected is not in RAW, and has not left
 	}
-	return now, p.remember(ctx, event.ReadEndedV1, now)
+	return p.remember(ctx, event.ReadEndedV1, now)
 }
 
 // reject keeps what is no record for a person to look at.
@@ -139,23 +147,34 @@ func (p *Poller) reject(ctx context.Context, r connector.Rejected) error {
 	}, &fault.Error{Class: fault.Record, Reason: r.Reason, Path: r.Path, Rule: r.Rule})
 }
 
-// last is the newest frame; the zero one if there is none.
-func (p *Poller) last(ctx context.Context) (record.Read, error) {
-	in, err := p.Bus.Last(ctx, topology.Raw, topology.RawReads(p.Source))
-	if errors.Is(err, bus.ErrNotFound) {
-		return record.Read{Source: p.Source}, nil
-	}
-	if err != nil {
-		return record.Read{}, err
-	}
-	return p.Codec.OpenFrame(in.Event)
+// place is a frame and the sequence it stands at. The next one must come right
+// behind it, which fences another copy of this poller.
+type place struct {
+	record.Read
+	seq uint64 // 0: there is none yet
 }
 
-func (p *Poller) remember(ctx context.Context, typ string, r record.Read) error {
-	msg, err := p.Codec.Frame(ctx, typ, r)
-	if err != nil {
-		return err
+// last is the newest frame.
+func (p *Poller) last(ctx context.Context) (place, error) {
+	in, err := p.Bus.Last(ctx, topology.Raw, topology.RawReads(p.Source))
+	if errors.Is(err, bus.ErrNotFound) {
+		return place{Read: record.Read{Source: p.Source}}, nil
 	}
-	_, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event})
-	return err
+	if err != nil {
+		return place{}, err
+	}
+	r, err := p.Codec.OpenFrame(in.Event)
+	return place{r, in.Seq}, err
+}
+
+// remember stores a frame behind the one it follows, and gives its own place.
+// The error is [bus.ErrConflict] if another copy's came first: what it knows is
+// to be read again.
+func (p *Poller) remember(ctx context.Context, typ string, next place) (place, error) {
+	msg, err := p.Codec.Frame(ctx, typ, next.Read)
+	if err != nil {
+		return next, err
+	}
+	next.seq, err = p.Bus.Publish(ctx, topology.Raw, bus.Out{Subject: msg.Subject, Event: msg.Event, Expect: &next.seq})
+	return next, err
 }

@@ -1,10 +1,14 @@
 package poll
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,6 +193,58 @@ func TestThrottledSweep(t *testing.T) {
 	read, err := time.Parse(time.RFC3339Nano, w.records("2")[0].Version.Value)
 	if err != nil || read.Sub(first) < after {
 		t.Errorf("a key was read %s after the vendor asked for %s (%v)", read.Sub(first), after, err)
+	}
+}
+
+// TestSweepHeedsASingleRead: what the vendor told a single read holds for sweeps,
+// before one and within it.
+func TestSweepHeedsASingleRead(t *testing.T) {
+	w, p := newSweep(t, []connector.Record{rec("1", "a")}, []connector.Record{rec("2", "b")})
+	const after = 300 * time.Millisecond
+	asked := make(chan time.Time, 1000)
+	p.hook = func(connector.Cursor) { asked <- time.Now() }
+	var log bytes.Buffer
+	w.deps.Log = slog.New(slog.NewTextHandler(&log, nil))
+	poller := New(w.deps)
+	told := time.Now()
+	poller.verdict(t.Context(), bus.In{}, 1, throttled(after))
+	if _, err := poller.page(t.Context(), place{}); fault.Of(err).Class != fault.Throttled || fault.Of(err).After <= 0 || len(asked) > 0 {
+		t.Errorf("the next page: %v", err)
+	}
+	stop := w.run(poller)
+	if first := <-asked; first.Sub(told) < after {
+		t.Errorf("it was swept %s after the vendor asked for %s", first.Sub(told), after)
+	}
+	stop()
+	if strings.Contains(log.String(), "a sweep failed") {
+		t.Errorf("to wait is no failure: %s", &log)
+	}
+}
+
+// TestTwoCopies: a frame comes right behind the one that its copy knows, so the
+// frames of two copies do not mix; who comes second goes on from the other's.
+func TestTwoCopies(t *testing.T) {
+	w, _ := newSweep(t)
+	script(w,
+		connector.Page{Records: []connector.Record{rec("1", "a")}, Frame: full("A", true, "")},
+		connector.Page{Records: []connector.Record{rec("2", "b")}, Frame: full("A", false, connector.Complete)},
+	)
+	one, other := New(w.deps), New(w.deps)
+	last, err := one.last(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.page(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.page(t.Context(), last); !errors.Is(err, bus.ErrConflict) {
+		t.Errorf("the second copy: %v", err)
+	}
+	if err := other.ask(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.order(), []string{"begun A 0-0", "r", "paged A 1-0", "r", "ended Acomplete 2-0"}; !slices.Equal(got, want) {
+		t.Errorf("RAW holds %q, want %q", got, want)
 	}
 }
 

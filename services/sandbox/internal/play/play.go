@@ -126,8 +126,8 @@ func (s *Stage) actor(account *config.Account, settings map[string]map[string]st
 	return a
 }
 
-// Run serves the doors, and ends the webhooks that are still being sent when
-// ctx ends.
+// Run serves the doors, and ends the webhooks that are still being sent and the
+// faults, which hold calls back, when ctx ends.
 func (s *Stage) Run(ctx context.Context) error {
 	s.ctx = ctx
 	close(s.begun)
@@ -138,6 +138,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
+	for _, a := range s.actors {
+		a.faults.Clear()
+	}
 	s.hooks.Wait()
 	return err
 }

@@ -13,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/muster-hr/muster/libs/clock"
 	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
+	"github.com/muster-hr/muster/libs/connector/fake"
 	"github.com/muster-hr/muster/libs/connectors"
 	"github.com/muster-hr/muster/libs/secret"
 	"github.com/muster-hr/muster/libs/testkit"
@@ -463,4 +465,27 @@ func TestClock(t *testing.T) {
 	if got := w.clock.Now(); got.Before(time.Date(2080, 2, 1, 9, 0, 0, 0, time.UTC)) {
 		t.Errorf("moved back to %s", got)
 	}
+}
+
+// TestStopEndsDelays: a call that is held back on purpose holds up no stop.
+func TestStopEndsDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(load(t), Options{Now: time.Now, Log: testkit.Log(t)})
+		if err := s.actors["hr"].faults.Add(fake.Fault{LatencyMS: 3_600_000}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ran, answered, begin := make(chan error, 1), make(chan bool, 1), time.Now()
+		go func() { ran <- s.Run(ctx) }()
+		go func() {
+			s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/hr/v1/employees", nil))
+			answered <- true
+		}()
+		synctest.Wait()
+		stop()
+		<-answered
+		if err := <-ran; err != nil || time.Since(begin) > 0 {
+			t.Errorf("it ended after %s, %v", time.Since(begin), err)
+		}
+	})
 }
