@@ -21,16 +21,16 @@ type Staged struct {
 	Version     uint64    `json:"version"`
 	Integration string    `json:"integration,omitempty"`
 	Fields      []string  `json:"fields,omitempty"`
-	At          time.Time `json:"at"` // since when it waits
+	At          time.Time `json:"at"` // since when it waits; zero: it was taken, and is kept for what it told
 	AcceptedAt  time.Time `json:"accepted_at,omitzero"`
 	Trace       string    `json:"trace,omitempty"`
 	Digest      string    `json:"digest,omitempty"` // of what the target had been told before it
-	Status      string    `json:"status,omitempty"` // likewise
-	Cut         bool      `json:"cut,omitempty"`    // one that it stands on was refused while it was on its way: its own end changes no memory
+	Status      string    `json:"status,omitempty"` // likewise; of a cut one, what it told itself
+	Cut         bool      `json:"cut,omitempty"`    // one that it stands on was refused after it was on its way: what it told may be there instead
 
 	Keys    []string       `json:"-"` // what may stand once in a file, sealed
 	Content []byte         `json:"-"` // the piece, sealed
-	Before  map[string]any `json:"-"` // body that it was built on, sealed
+	Before  map[string]any `json:"-"` // body that it was built on, sealed; of a cut one, what it told itself
 }
 
 type sealedStaged struct {

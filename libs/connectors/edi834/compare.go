@@ -51,6 +51,20 @@ func (p *profile) compare(was, is cover, c change, above *cover, birth string) (
 			ops = append(ops, o)
 		}
 	}
+	if !c.over {
+		return ops, nil
+	}
+	for _, before := range was.earlier { // what runs until the newest begins ends with the employment
+		end, err := p.end(before, is, c)
+		if err != nil {
+			return nil, err
+		}
+		later := c.was.over() && is.past[before.line+" "+before.code] != "" && end > before.end
+		if before.end == "" || end < before.end || later {
+			ops = slices.DeleteFunc(ops, func(o op) bool { return o.line.plan == before.plan }) // the same plan, elected anew
+			ops = append(ops, op{code: ended, line: before, end: end})
+		}
+	}
 	return ops, nil
 }
 

@@ -19,9 +19,10 @@ type line struct {
 // cover is what somebody is insured for by line of insurance: the newest
 // election of each, and which plans had an end before it.
 type cover struct {
-	lines map[string]line
-	past  map[string]string // line and plan → last day
-	order []string          // lines in the order of the elections
+	lines   map[string]line
+	past    map[string]string // line and plan → last day
+	earlier []line            // what past is of: the newest may be one that has not begun
+	order   []string          // lines in the order of the elections
 }
 
 const day = "2006-01-02"
@@ -70,26 +71,37 @@ func (p *profile) cover(b body) (cover, error) {
 			return c, bad("two_plans", path, "one "+l.line+" at a time")
 		case was.start > l.start:
 			c.past[l.line+" "+l.code] = l.end
+			c.earlier = append(c.earlier, l)
 			continue
 		default:
 			c.past[was.line+" "+was.code] = was.end
+			c.earlier = append(c.earlier, was)
 		}
 		c.lines[l.line] = l
 	}
 	if !b.over() {
 		return c, nil
 	}
+	end, err := p.lastDay(b.Employment.TerminationDate, "employment.termination_date")
+	if err != nil && len(c.lines) > 0 {
+		return c, err
+	}
 	for key, l := range c.lines {
-		end, err := p.lastDay(b.Employment.TerminationDate, "employment.termination_date")
-		if err != nil {
-			return c, err
-		}
-		if l.end == "" || l.end > end {
-			l.end = max(end, l.start) // cover that had not begun ends as it begins
-		}
-		c.lines[key] = l
+		c.lines[key] = l.until(end)
+	}
+	for i, l := range c.earlier {
+		c.earlier[i] = l.until(end)
 	}
 	return c, nil
+}
+
+// until is a line that ends on a day at the latest; what had not begun by then
+// ends as it begins.
+func (l line) until(end string) line {
+	if l.end == "" || l.end > end {
+		l.end = max(end, l.start)
+	}
+	return l
 }
 
 // line reads one election; false: it is not for this carrier.
@@ -138,6 +150,11 @@ func (c cover) of(id string) cover {
 			out.order = append(out.order, key)
 		}
 	}
+	for _, l := range c.earlier {
+		if slices.Contains(l.dependants, id) {
+			out.earlier = append(out.earlier, l)
+		}
+	}
 	return out
 }
 
@@ -151,15 +168,29 @@ func (c cover) live(today string) bool {
 	return false
 }
 
-// last is the latest end of what was told, once ops are told too.
-func (c cover) last(ops []op) string {
-	end := latestEnd(ops)
-	for key, l := range c.lines {
-		if !slices.ContainsFunc(ops, func(o op) bool { return o.line.line == key }) {
-			end = max(end, l.end)
+// last is DTP 357: the latest end of what was told, once ops are told too. With
+// an employment that is over, what had not begun by then does not count: all of
+// the person's cover is over on the last day that the end gives.
+func (p *profile) last(was cover, ops []op, c change) (on string) {
+	var end, begun string
+	if c.over {
+		end, _ = p.lastDay(c.is.Employment.TerminationDate, "") // what is no day was refused
+		begun = max(end, c.is.Employment.TerminationDate)
+	}
+	count := func(l line, end string) {
+		if !c.over || l.start <= begun {
+			on = max(on, end)
 		}
 	}
-	return end
+	for _, o := range ops {
+		count(o.line, o.end)
+	}
+	for key, l := range was.lines {
+		if !slices.ContainsFunc(ops, func(o op) bool { return o.line.line == key }) {
+			count(l, l.end)
+		}
+	}
+	return cmp.Or(on, end)
 }
 
 func isDay(s string) bool {

@@ -1,6 +1,7 @@
 package edi834
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,6 +199,52 @@ func TestPlanYear(t *testing.T) {
 			"status": "terminated", "employment.termination_date": "2026-03-10"}), gone("20260310", "20260331")},
 		{"who leaves, elected again from later", elections(medical("end", ""), elected("plan", "dental-a", "kind", "dental")), with(t, elections(medical("start", "2026-06-01"), elected("plan", "dental-a", "kind", "dental")), map[string]any{
 			"status": "terminated", "employment.termination_date": "2026-03-10"}), gone("20260310", "20260331")},
+	} {
+		if d := cmp.Diff(c.want, heads(t, carrier(t), connector.Delivery{Body: c.is, Before: c.was})); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.what, d)
+		}
+	}
+}
+
+// TestLeavesBeforeAnElectionBegins: who leaves with a plan told that begins later
+// has no cover until then.
+func TestLeavesBeforeAnElectionBegins(t *testing.T) {
+	medical := func(kv ...any) map[string]any {
+		return elected(append([]any{"coverage", "employee_spouse", "dependants", []any{"d1"}}, kv...)...)
+	}
+	ada := tree(t, someone)
+	elections := func(all ...any) map[string]any { return with(t, ada, map[string]any{"elections": all}) }
+	over := func(body map[string]any, on string) map[string]any {
+		return with(t, body, map[string]any{"status": "terminated", "employment.termination_date": on})
+	}
+	running := medical("end", "2026-05-31")
+	both := elections(running, medical("plan", "med-hdhp", "start", "2026-06-01"))
+	anew := elections(running, medical("start", "2026-06-01"))
+	alone := elections(running, elected("plan", "med-hdhp", "start", "2026-06-01"))
+	ends := func(last, on string, own, spouse []string) []string {
+		return slices.Concat([]string{"INS*Y*18*024*08*A***TE", "DTP*337*D8*" + on, "DTP*357*D8*" + last}, own, []string{"INS*N*01*024*08*A", "DTP*357*D8*" + last}, spouse)
+	}
+	next := func(tier, last string) []string {
+		return []string{"HD*024**HLT*HDHP-3000" + tier, "DTP*349*D8*" + last}
+	}
+	old := func(tier, last string) []string { return []string{"HD*024**HLT*PPO-500" + tier, "DTP*349*D8*" + last} }
+	from := "20260601"
+	for _, c := range []struct {
+		what    string
+		was, is map[string]any
+		want    []string
+	}{
+		{"another plan from June", both, over(both, "2026-03-10"), ends("20260331", "20260310", slices.Concat(next("*ESP", from), old("*ESP", "20260331")), slices.Concat(next("", from), old("", "20260331")))},
+		{"the same plan from June", anew, over(anew, "2026-03-10"), ends("20260331", "20260310", old("*ESP", "20260331"), old("", "20260331"))},
+		{"without the spouse from June", alone, over(alone, "2026-03-10"), ends("20260331", "20260310",
+			slices.Concat(next("*EMP", from), old("*ESP", "20260331")), old("", "20260331"))},
+		{"the elections are gone", both, with(t, over(both, "2026-03-10"), map[string]any{"elections": nil}), ends("20260331", "20260310", slices.Concat(next("*ESP", from), old("*ESP", "20260331")), slices.Concat(next("", from), old("", "20260331")))},
+		{"of the running one nothing is said", elections(medical("plan", "med-hdhp", "start", "2026-06-01")), over(elections(medical("plan", "med-hdhp", "start", "2026-06-01")), "2026-03-10"),
+			ends("20260331", "20260310", next("*ESP", from), next("", from))},
+		{"after it began", both, over(both, "2026-06-10"), ends("20260630", "20260610", next("*ESP", "20260630"), next("", "20260630"))},
+		{"once more", over(both, "2026-03-10"), over(both, "2026-03-10"), nil},
+		{"the day is another", over(both, "2026-03-10"), over(both, "2026-04-10"), ends("20260430", "20260410", old("*ESP", "20260430"), old("", "20260430"))},
+		{"and earlier", over(both, "2026-04-10"), over(both, "2026-03-10"), ends("20260331", "20260310", old("*ESP", "20260331"), old("", "20260331"))},
 	} {
 		if d := cmp.Diff(c.want, heads(t, carrier(t), connector.Delivery{Body: c.is, Before: c.was})); d != "" {
 			t.Errorf("%s (-want +got):\n%s", c.what, d)

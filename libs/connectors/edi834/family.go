@@ -136,7 +136,7 @@ func (p *profile) dates(m member, c change, was cover) (out []x12.Segment) {
 		if c.over && isDay(c.is.Employment.TerminationDate) {
 			out = append(out, date("337", c.is.Employment.TerminationDate))
 		}
-		if on := was.last(m.ops); on != "" {
+		if on := p.last(was, m.ops, c); on != "" {
 			out = append(out, date("357", on))
 		}
 	default:

@@ -87,19 +87,12 @@ func (p *profile) coverage(o op, subscriber bool) []x12.Segment {
 
 func date(qualifier, on string) x12.Segment { return x12.Segment{"DTP", qualifier, "D8", d8(on)} }
 
-// firstDay and lastDay of what ops say.
+// firstDay is the first day of what ops begin.
 func firstDay(ops []op) (on string) {
 	for _, o := range ops {
 		if o.begin != "" && o.code != changed && (on == "" || o.begin < on) {
 			on = o.begin
 		}
-	}
-	return on
-}
-
-func latestEnd(ops []op) (on string) {
-	for _, o := range ops {
-		on = max(on, o.end)
 	}
 	return on
 }

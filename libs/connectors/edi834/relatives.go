@@ -41,10 +41,11 @@ func (p *profile) dependants(was, is cover, c change) (out []relative, err error
 	}
 	for _, id := range ids {
 		before, after := was.of(id), is.of(id)
-		if len(before.lines) == 0 && len(after.lines) == 0 {
+		told := len(before.lines) > 0 || c.over && len(before.earlier) > 0
+		if !told && len(after.lines) == 0 {
 			continue
 		}
-		r := relative{lived: before.live(c.today) && !c.was.over(), lives: after.live(c.today) && !c.over, told: len(before.lines) > 0, from: c.is}
+		r := relative{lived: before.live(c.today) && !c.was.over(), lives: after.live(c.today) && !c.over, told: told, from: c.is}
 		now, i, here := c.is.dependant(id)
 		old, j, there := c.was.dependant(id)
 		r.was = old
@@ -99,7 +100,7 @@ func (p *profile) withDependants(out []x12.Segment, above member, deps []relativ
 				m.dates = []x12.Segment{date("356", on)}
 			}
 		case ended:
-			if on := latestEnd(m.ops); on != "" {
+			if on := p.last(cover{}, m.ops, c); on != "" {
 				m.dates = []x12.Segment{date("357", on)}
 			}
 			if above.maintenance == ended {

@@ -1,13 +1,16 @@
 package deliver
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
 	"github.com/muster-hr/muster/libs/record"
@@ -49,6 +52,7 @@ type filing struct {
 
 // mark is a piece that waits, or is on its way in a file.
 type mark struct {
+	event   string // of a version with several pieces each has one of its own
 	version uint64
 	at      time.Time
 	file    int64 // 0: it waits for one
@@ -60,14 +64,9 @@ type sent struct {
 	seq uint64
 }
 
-// mostMembers bounds a file whatever the settings say: its record names each
-// member, with what was intended before also twice, and may hold a refusal of
-// each, and it is one message of at most 1 MiB.
-const mostMembers = 2500
-
 func newFiling(d *Deliverer) *filing {
 	f := &filing{d: d, files: d.Files, terms: d.Files.Terms(), nudge: make(chan struct{}, 1), staged: map[string][]mark{}}
-	f.most = min(cmp.Or(d.Target.Files.Most, f.terms.Pieces, 500), mostMembers)
+	f.most = min(cmp.Or(d.Target.Files.Most, f.terms.Pieces, 500), config.MostInFile)
 	if f.terms.Pieces > 0 {
 		f.most = min(f.most, f.terms.Pieces)
 	}
@@ -84,32 +83,69 @@ func (f *filing) lock(id string) (unlock func()) {
 	return m.Unlock
 }
 
-// stage makes a piece of the job and keeps it with the person's record.
+// stage makes a piece of the job and keeps it with the person's record. If the
+// receiver may have something else instead, see refuse, there is one from each
+// of that too: after all of them it has what the job brings.
 func (f *filing) stage(ctx context.Context, j *job) error {
-	p, err := f.files.Piece(j.delivery)
-	if err != nil {
-		return f.d.failed(ctx, j, fault.Of(err))
-	}
 	m := j.mem
-	if len(p.Content) == 0 {
+	next := *m // as it is with them
+	next.Staged = slices.Clone(m.Staged)
+	for _, from := range append([]record.Staged{{Before: m.Body, Status: m.Status}}, doubts(m)...) {
+		d := j.delivery
+		d.Before, d.Was = from.Before, from.Status
+		p, err := f.files.Piece(d)
+		if err != nil {
+			return f.d.failed(ctx, j, fault.Of(err))
+		}
+		made := next.Staged[len(m.Staged):]
+		if len(p.Content) == 0 || slices.ContainsFunc(made, func(s record.Staged) bool { return bytes.Equal(s.Content, p.Content) }) {
+			continue
+		}
+		s := record.Staged{
+			Event: m.Event, Type: m.Type, Version: m.Version, Integration: m.Integration, Fields: m.Fields, At: f.d.Clock.Now(),
+			AcceptedAt: m.AcceptedAt, Trace: telemetry.Traceparent(ctx), Digest: next.Digest, Status: next.Status,
+			Keys: p.Also, Content: p.Content, Before: next.Body,
+		}
+		if slices.ContainsFunc(next.Staged, func(o record.Staged) bool { return o.Event == s.Event }) { // pieces are told apart by it
+			s.Event = f.d.Codec.Sealer.Token("again", m.Target, m.Event, strconv.Itoa(len(next.Staged)), s.At.Format(time.RFC3339Nano))
+		}
+		if p.Key != "" {
+			s.Keys = append([]string{p.Key}, p.Also...)
+		}
+		next.Staged = append(next.Staged, s)
+		next.Body, next.Status, next.Digest = j.delivery.Body, j.delivery.Status, j.digest
+	}
+	if len(next.Staged) == len(m.Staged) {
 		return f.d.conclude(ctx, j, record.OutcomeUnchanged) // nothing that the receiver is told: what it knows stays
 	}
-	s := record.Staged{
-		Event: m.Event, Type: m.Type, Version: m.Version, Integration: m.Integration, Fields: m.Fields, At: f.d.Clock.Now(),
-		AcceptedAt: m.AcceptedAt, Trace: telemetry.Traceparent(ctx), Digest: m.Digest, Status: m.Status,
-		Keys: p.Also, Content: p.Content, Before: m.Body,
+	msg, err := f.d.Codec.Deliver(ctx, next, f.d.restricted)
+	switch {
+	case err != nil:
+		return err
+	case len(msg.Event.Data()) > mostUnanswered:
+		return f.d.failed(ctx, j, fault.New(fault.Transient, "unanswered", "no further change of this person fits into a record until the receiver answers for their %d pieces", len(m.Staged)))
 	}
-	if p.Key != "" {
-		s.Keys = append([]string{p.Key}, p.Also...)
-	}
-	m.Staged = append(slices.Clone(m.Staged), s)
-	m.Body, m.Reason = j.delivery.Body, "staged"
+	m.Staged, m.Body, m.Reason = next.Staged, j.delivery.Body, "staged"
 	if err := f.d.conclude(ctx, j, record.OutcomeAccepted); err != nil {
 		return err
 	}
 	f.learn(m.Employee, m.Staged)
 	return nil
 }
+
+// mostUnanswered bounds a person's record, in bytes: it repeats each piece that
+// is not at its end, and is one message of at most 1 MiB. What comes when the
+// receiver has not answered for so many waits, parked, until it does.
+const mostUnanswered = 700_000
+
+// doubts are what the receiver may have instead of what is known.
+func doubts(m *record.Delivery) []record.Staged {
+	return slices.DeleteFunc(slices.Clone(m.Staged), func(s record.Staged) bool { return !s.Cut })
+}
+
+// spent tells of a piece that was taken, and is kept for what it told alone:
+// nothing of it waits any more.
+func spent(s *record.Staged) bool { return s.At.IsZero() }
 
 // learn takes over what a person's record says is staged. That is so when a
 // piece was staged, and when a record is read: one whose acknowledgement was
@@ -118,12 +154,12 @@ func (f *filing) stage(ctx context.Context, j *job) error {
 func (f *filing) learn(id string, staged []record.Staged) {
 	f.mu.Lock()
 	for _, s := range staged {
-		if !slices.ContainsFunc(f.staged[id], func(m mark) bool { return m.version == s.Version }) {
-			f.staged[id] = append(f.staged[id], mark{version: s.Version, at: s.At})
+		if !spent(&s) && !slices.ContainsFunc(f.staged[id], func(m mark) bool { return m.event == s.Event }) {
+			f.staged[id] = append(f.staged[id], mark{event: s.Event, version: s.Version, at: s.At})
 			f.free++
 		}
 	}
-	slices.SortFunc(f.staged[id], func(a, b mark) int { return cmp.Compare(a.version, b.version) })
+	slices.SortStableFunc(f.staged[id], func(a, b mark) int { return cmp.Compare(a.version, b.version) })
 	full := f.free >= f.most
 	f.mu.Unlock()
 	if !full {
@@ -142,12 +178,12 @@ func (f *filing) known(ctx context.Context, id string) (*record.Delivery, error)
 	return f.d.recollect(ctx, id)
 }
 
-// remove forgets a piece; version 0 are all of the person.
-func (f *filing) remove(id string, version uint64) {
+// remove forgets a piece.
+func (f *filing) remove(id, event string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	left := slices.DeleteFunc(f.staged[id], func(m mark) bool {
-		gone := version == 0 || m.version == version
+		gone := m.event == event
 		if gone && m.file == 0 {
 			f.free--
 		}
@@ -164,7 +200,7 @@ func (f *filing) move(members []record.Member, file int64) {
 	defer f.mu.Unlock()
 	for _, m := range members {
 		for i, s := range f.staged[m.Employee] {
-			if s.version != m.Version || s.file == file {
+			if s.event != m.Event || s.file == file {
 				continue
 			}
 			if s.file == 0 {
@@ -178,10 +214,10 @@ func (f *filing) move(members []record.Member, file int64) {
 }
 
 // inFile tells whether a piece is on its way.
-func (f *filing) inFile(id string, version uint64) bool {
+func (f *filing) inFile(id, event string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.staged[id], func(m mark) bool { return m.version == version })
+	i := slices.IndexFunc(f.staged[id], func(m mark) bool { return m.event == event })
 	return i >= 0 && f.staged[id][i].file != 0
 }
 
@@ -209,7 +245,7 @@ func (f *filing) inOrder() []waiting {
 			out = append(out, waiting{id, m})
 		}
 	}
-	slices.SortFunc(out, func(a, b waiting) int {
+	slices.SortStableFunc(out, func(a, b waiting) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id), cmp.Compare(a.version, b.version))
 	})
 	return out
@@ -254,12 +290,7 @@ func pieceOf(s *record.Staged) connector.Piece {
 	return p
 }
 
-// find is a person's staged piece of a version, from their last record.
-func find(m *record.Delivery, version uint64) *record.Staged {
-	for i := range m.Staged {
-		if m.Staged[i].Version == version {
-			return &m.Staged[i]
-		}
-	}
-	return nil
+// find is where a person's staged piece is in their last record; -1: nowhere any more.
+func find(m *record.Delivery, event string) int {
+	return slices.IndexFunc(m.Staged, func(s record.Staged) bool { return s.Event == event && !spent(&s) })
 }

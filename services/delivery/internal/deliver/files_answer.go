@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/muster-hr/muster/libs/connector"
 	"github.com/muster-hr/muster/libs/fault"
@@ -58,8 +59,8 @@ func (f *filing) awaits(s *sent) connector.Sent {
 		if err != nil {
 			return connector.Piece{}, err
 		}
-		if p := find(mem, s.Members[index].Version); p != nil {
-			return pieceOf(p), nil
+		if i := find(mem, s.Members[index].Event); i >= 0 {
+			return pieceOf(&mem.Staged[i]), nil
 		}
 		return connector.Piece{}, seal.ErrNoKey // erased
 	}}
@@ -127,17 +128,16 @@ func (f *filing) settle(ctx context.Context, s *sent) error {
 	next := s.File
 	next.Outcome, next.Applied, next.Refused, next.Again = record.FileSettled, 0, 0, 0
 	for i, m := range s.Members {
-		r := why[i]
+		waits, err := f.end(ctx, s, m, why[i])
 		switch {
-		case r == nil:
-			next.Applied++
-		case r.Others:
-			next.Again++
-		default:
-			next.Refused++
-		}
-		if err := f.end(ctx, s, m, r); err != nil {
+		case err != nil:
 			return err
+		case waits:
+			next.Again++
+		case why[i] != nil:
+			next.Refused++
+		default:
+			next.Applied++
 		}
 	}
 	next.Members, next.Starts = nil, nil // the records before this one have them
@@ -173,41 +173,59 @@ func refusals(s *sent) map[int]*record.FileRefusal {
 	return out
 }
 
-// end writes what became of one member.
-func (f *filing) end(ctx context.Context, s *sent, member record.Member, r *record.FileRefusal) error {
+// end writes what became of one member, and tells whether it waits for another
+// file. One that stands on a refused one does not: alone it would say half.
+func (f *filing) end(ctx context.Context, s *sent, member record.Member, r *record.FileRefusal) (waits bool, err error) {
 	defer f.lock(member.Employee)()
 	mem, err := f.d.recollect(ctx, member.Employee)
 	if err != nil {
-		return err
+		return false, err
 	}
-	piece := find(mem, member.Version)
-	if piece == nil {
-		f.remove(member.Employee, member.Version)
-		return nil
+	i := find(mem, member.Event)
+	if i < 0 {
+		f.remove(member.Employee, member.Event)
+		return false, nil
 	}
+	piece := mem.Staged[i]
 	ctx = telemetry.Extract(ctx, piece.Trace) // what comes of a change is part of its trace
-	if r != nil && !r.Others {
-		return f.refuse(ctx, s, mem, *piece, r)
+	if r != nil && (!r.Others || piece.Cut) {
+		return false, f.refuse(ctx, s, mem, i, r)
 	}
-	m := f.about(mem, *piece, s.Number)
+	m := f.about(mem, piece, s.Number)
 	switch {
 	case r != nil:
 		m.Outcome, m.Reason, m.Path = record.OutcomeAccepted, r.Reason, r.Path // it waits for the next file
-		return f.d.remember(ctx, m)
+		return true, f.d.remember(ctx, m)
 	case f.terms.Confirms:
 		m.Outcome = record.OutcomeApplied
 	default:
 		m.Outcome, m.Reason = record.OutcomeAccepted, "uploaded"
 	}
-	m.Staged = without(m.Staged, member.Version)
+	m.Staged = taken(mem, i)
 	if err := f.d.remember(ctx, m); err != nil {
-		return err
+		return false, err
 	}
 	if m.Outcome == record.OutcomeApplied && !m.AcceptedAt.IsZero() {
 		f.d.Metrics.Latency(m.At.Sub(m.AcceptedAt))
 	}
-	f.remove(member.Employee, member.Version)
-	return nil
+	f.remove(member.Employee, member.Event)
+	return false, nil
+}
+
+// taken is what is kept of a person's pieces when the receiver took the one at
+// i. What that told is kept as long as a piece it stands on may be refused, or
+// was: then the receiver has it, and not what was told before.
+func taken(m *record.Delivery, i int) []record.Staged {
+	left := slices.Clone(m.Staged)
+	left[i].At, left[i].Keys, left[i].Content = time.Time{}, nil, nil
+	if m.Digest != "" && !slices.ContainsFunc(left, func(s record.Staged) bool { return !spent(&s) }) {
+		return nil // what was told last was told from whatever the receiver may have had
+	}
+	open := false
+	return slices.DeleteFunc(left, func(s record.Staged) bool {
+		open = open || !s.Cut && !spent(&s)
+		return !open && !s.Cut
+	})
 }
 
 // about is a record about a staged change, which need not be the newest.
@@ -223,32 +241,38 @@ func (f *filing) about(mem *record.Delivery, s record.Staged, file int64) record
 	return m
 }
 
-// refuse gives a piece up. What its target knows goes back to what it was told
-// before, so that the next change brings the whole difference. Pieces that were
-// built on it and wait are given up for the same reason; those on their way
-// meet their own end, which changes nothing of that.
-func (f *filing) refuse(ctx context.Context, s *sent, mem *record.Delivery, piece record.Staged, r *record.FileRefusal) error {
-	m := *mem
+// refuse gives the piece at i up. What its target knows goes back to what it was
+// told before, so that the next change brings the whole difference. Pieces that
+// were built on it and wait are given up for the same reason. Those on their
+// way, or taken, are cut: the receiver has none of what was given up, and may
+// have what they told. Which of the two is not known, so the next change is told
+// from either, see stage.
+func (f *filing) refuse(ctx context.Context, s *sent, mem *record.Delivery, i int, r *record.FileRefusal) error {
+	m, piece := *mem, mem.Staged[i]
 	m.Staged = slices.Clone(mem.Staged)
 	given := []record.Staged{}
-	for i, later := range m.Staged {
-		if piece.Cut || later.Version <= piece.Version || later.Cut {
-			continue
-		}
-		if f.inFile(m.Employee, later.Version) {
-			m.Staged[i].Cut = true
-		} else {
-			given = append(given, later)
+	for n := i + 1; n < len(m.Staged) && !piece.Cut; n++ {
+		switch later := &m.Staged[n]; {
+		case later.Cut: // what it stood on is gone already
+		case spent(later) || f.inFile(m.Employee, later.Event):
+			later.Cut = true
+			later.Before, later.Status = said(mem, n)
+		default:
+			given = append(given, *later)
 		}
 	}
 	given = append(given, piece) // the last one: it is what a repeat of this, after a crash, begins with
 	for _, g := range given {
-		m.Staged = without(m.Staged, g.Version)
+		m.Staged = slices.DeleteFunc(slices.Clone(m.Staged), func(s record.Staged) bool { return s.Event == g.Event })
 		about := f.about(&m, g, s.Number)
-		if g.Version != piece.Version {
+		switch {
+		case g.Event != piece.Event:
 			about.File = 0
-		} else if !piece.Cut {
+		case !piece.Cut:
 			about.Body, about.Digest, about.Status = piece.Before, piece.Digest, piece.Status
+			if len(doubts(&m)) > 0 {
+				about.Digest, about.Uncertain = "", about.At
+			}
 		}
 		about.Class, about.Reason, about.Path = fault.Record.String(), r.Reason, r.Path
 		if r.Rule != "" {
@@ -257,11 +281,17 @@ func (f *filing) refuse(ctx context.Context, s *sent, mem *record.Delivery, piec
 		if err := f.d.buried(ctx, about); err != nil {
 			return err
 		}
-		f.remove(m.Employee, g.Version)
+		f.remove(m.Employee, g.Event)
 	}
 	return nil
 }
 
-func without(all []record.Staged, version uint64) []record.Staged {
-	return slices.DeleteFunc(slices.Clone(all), func(s record.Staged) bool { return s.Version == version })
+// said is what the piece at n told: what the next one was built on.
+func said(m *record.Delivery, n int) (body map[string]any, status string) {
+	for _, next := range m.Staged[n+1:] {
+		if !next.Cut {
+			return next.Before, next.Status
+		}
+	}
+	return m.Body, m.Status
 }

@@ -18,7 +18,7 @@ import (
 // needed. It is done once, before the lanes run: the last record of a person is
 // read and looked at, 100,000 of them within a few seconds.
 func (f *filing) recall(ctx context.Context) error {
-	of := map[record.Member]int64{} // without the event, which a file's record repeats
+	of := map[record.Member]int64{}
 	err := f.d.Bus.EachLast(ctx, topology.Delivered, topology.DeliveredFiles(f.d.Target.Name), func(in bus.In) error {
 		if in.Err != nil {
 			return fmt.Errorf("a record of a file: %w", in.Err)
@@ -30,7 +30,7 @@ func (f *filing) recall(ctx context.Context) error {
 		f.took(&sent{r, in.Seq})
 		if r.Outcome != record.FileSettled {
 			for _, m := range r.Members {
-				of[record.Member{Employee: m.Employee, Version: m.Version}] = r.Number
+				of[m] = r.Number
 			}
 		}
 		return nil
@@ -56,7 +56,10 @@ func (f *filing) recall(ctx context.Context) error {
 		}
 		id := topology.Last(in.Subject)
 		for _, s := range r.Staged {
-			m := mark{version: s.Version, at: s.At, file: of[record.Member{Employee: id, Version: s.Version}]}
+			if spent(&s) {
+				continue
+			}
+			m := mark{event: s.Event, version: s.Version, at: s.At, file: of[record.Member{Employee: id, Event: s.Event, Version: s.Version}]}
 			if f.staged[id] = append(f.staged[id], m); m.file == 0 {
 				f.free++
 			}

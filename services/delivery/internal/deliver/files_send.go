@@ -148,11 +148,12 @@ func (f *filing) gather(ctx context.Context) (members []record.Member, pieces []
 		if err != nil {
 			return nil, nil, err
 		}
-		s := find(mem, w.version)
-		if s == nil {
-			f.remove(w.id, w.version)
+		i := find(mem, w.event)
+		if i < 0 {
+			f.remove(w.id, w.event)
 			continue
 		}
+		s := &mem.Staged[i]
 		if slices.ContainsFunc(s.Keys, func(k string) bool { return keys[k] }) {
 			behind[w.id] = true
 			continue
@@ -179,8 +180,8 @@ func (f *filing) again(ctx context.Context) (ready bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if s := find(mem, m.Version); s != nil {
-			pieces = append(pieces, pieceOf(s))
+		if i := find(mem, m.Event); i >= 0 {
+			pieces = append(pieces, pieceOf(&mem.Staged[i]))
 		}
 	}
 	if len(pieces) == len(p.Members) {

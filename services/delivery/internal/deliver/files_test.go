@@ -27,7 +27,8 @@ import (
 type receiver struct {
 	mu      sync.Mutex
 	terms   connector.FileTerms
-	format  string // of a line's end: another one gives other bytes
+	format  string                   // of a line's end: another one gives other bytes
+	was     func(connector.Delivery) // if set, sees what is asked for a piece
 	there   map[string]string
 	puts    []string // names, also of those that fail
 	answers map[int64]connector.Answer
@@ -49,13 +50,18 @@ func given(body map[string]any) string {
 }
 
 func (r *receiver) Piece(d connector.Delivery) (connector.Piece, error) {
+	r.mu.Lock()
+	if r.was != nil {
+		r.was(d)
+	}
+	r.mu.Unlock()
 	switch name := given(d.Body); name {
 	case "Wrong":
 		return connector.Piece{}, &fault.Error{Class: fault.Record, Reason: "bad_name", Path: "given"}
 	case given(d.Before):
 		return connector.Piece{}, nil
 	default:
-		p := connector.Piece{Content: fmt.Appendf(nil, "%s %s<%s %s", d.ID, name, given(d.Before), d.Status)}
+		p := connector.Piece{Key: "of " + d.ID, Content: fmt.Appendf(nil, "%s %s<%s %s", d.ID, name, given(d.Before), d.Status)}
 		if strings.HasPrefix(name, "Key") {
 			p.Key, p.Also = "other"+d.ID, []string{name[:4] + d.ID}
 		}
@@ -370,9 +376,9 @@ func TestARecordWhoseAnswerWasLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	f, now := d.filing, time.Now()
-	staged := []record.Staged{{Version: 1, At: now}, {Version: 2, At: now.Add(1)}, {Version: 3, At: now.Add(2)}}
+	staged := []record.Staged{{Event: "a", Version: 1, At: now}, {Event: "b", Version: 2, At: now.Add(1)}, {Event: "c", Version: 3, At: now.Add(2)}}
 	f.learn("emp1", staged[:1])
-	f.move([]record.Member{{Employee: "emp1", Version: 1}}, 7)
+	f.move([]record.Member{{Employee: "emp1", Event: "a", Version: 1}}, 7)
 	f.learn("emp1", staged[2:]) // of 2 nobody was told
 	f.learn("emp1", staged)
 	var order []uint64
@@ -380,8 +386,8 @@ func TestARecordWhoseAnswerWasLost(t *testing.T) {
 		order = append(order, w.version)
 	}
 	same(t, "the order of what waits", []uint64{2, 3}, order)
-	if f.free != 2 || !f.inFile("emp1", 1) {
-		t.Errorf("%d wait, want 2; the first is on its way: %t", f.free, f.inFile("emp1", 1))
+	if f.free != 2 || !f.inFile("emp1", "a") {
+		t.Errorf("%d wait, want 2; the first is on its way: %t", f.free, f.inFile("emp1", "a"))
 	}
 }
 
@@ -483,6 +489,140 @@ func TestARefusalWithTheNextOnItsWay(t *testing.T) {
 			same(t, "file 3", []string{"emp1 Hopper< active"}, r.lines("F003"))
 		})
 	}
+}
+
+// reply is what the receiver says to a file: nil is not yet, none taken.
+type reply struct {
+	number  int64
+	refused []connector.Refusal
+}
+
+// TestNoWrongValueStays: the receiver may have what was told after a change that
+// it refused. Whatever is told then comes from that too.
+func TestNoWrongValueStays(t *testing.T) {
+	no, others := []connector.Refusal{{Index: 0, Reason: "no"}}, []connector.Refusal{{Index: 0, Reason: "set", Others: true}}
+	for _, c := range []struct {
+		name    string
+		before  []reply // of files 2 and 3, before the next change
+		after   []reply // and after it
+		next    string
+		files   [][]string // from the fourth on, without those of the second person
+		settled string
+	}{
+		{"back to what was told first", []reply{{2, no}, {3, nil}}, nil, "Ada", [][]string{{"emp1 Ada<Hopper active"}}, "3 applied"},
+		{"the taken one was answered first", []reply{{3, nil}, {2, no}}, nil, "Ada", [][]string{{"emp1 Ada<Hopper active"}}, "3 applied"},
+		{"the taken one is answered later", []reply{{2, no}}, []reply{{3, nil}}, "Ada", [][]string{{"emp1 Ada<Hopper active"}}, "3 applied"},
+		{"something else", []reply{{2, no}, {3, nil}}, nil, "Jean", [][]string{{"emp1 Jean<Ada active"}, {"emp1 Jean<Hopper active"}}, "3 applied"},
+		{"both refused", []reply{{2, no}, {3, no}}, nil, "Jean", [][]string{{"emp1 Jean<Ada active"}}, "3 dead"},
+		{"the second with somebody else", []reply{{2, no}, {3, others}}, nil, "Jean", [][]string{{"emp1 Jean<Ada active"}}, "3 dead"},
+		{"what was taken, once more", []reply{{2, no}, {3, nil}}, nil, "Hopper", [][]string{{"emp1 Hopper<Ada active"}}, "3 applied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, r := filesWorld(t)
+			r.terms.Confirms = true
+			w.files(r)
+			answer := func(all []reply) {
+				for _, a := range all {
+					r.answer(a.number, a.refused...)
+					w.fileUntil(fmt.Sprint(a.number, " settled"))
+				}
+			}
+			for v, name := range []string{"Ada", "Grace", "Hopper"} {
+				w.named("emp1", uint64(v+1), name)
+				w.fileUntil(fmt.Sprint(v+1, " accepted"))
+				if v == 0 {
+					answer([]reply{{1, nil}})
+				}
+			}
+			answer(c.before)
+			if got := w.outcomes("emp1"); !slices.Contains(got, "2 dead") || len(c.after) == 0 && !slices.Contains(got, c.settled) {
+				t.Errorf("records %q", got)
+			}
+			w.named("emp1", 4, c.next)
+			for i, want := range c.files {
+				w.fileUntil(fmt.Sprint(i+4, " accepted"))
+				same(t, fmt.Sprint("file ", i+4), want, r.lines(fmt.Sprintf("F%03d", i+4)))
+			}
+			answer(c.after)
+			for i := range c.files {
+				answer([]reply{{int64(i + 4), nil}})
+			}
+			w.eventually(func() string {
+				if m := w.last("emp1"); len(m.Staged) > 0 || m.Digest == "" || given(m.Body) != c.next {
+					return fmt.Sprintf("what is known: %+v", m.Delivery)
+				}
+				return ""
+			})
+			w.named("emp1", 5, "Last") // told from that alone
+			n := len(c.files) + 4
+			w.fileUntil(fmt.Sprint(n, " accepted"))
+			same(t, "the next file", []string{"emp1 Last<" + c.next + " active"}, r.lines(fmt.Sprintf("F%03d", n)))
+		})
+	}
+}
+
+// TestALeaverIsNotHeld: the receiver refuses the change before the end and takes
+// the end. Who is active after all is told from both; who goes on to be gone,
+// from the first at once.
+func TestALeaverIsNotHeld(t *testing.T) {
+	for status, want := range map[string][]string{employee.Active: {"emp1 Jean<Ada active", "emp1 Jean<Hopper active"}, employee.Terminated: {"emp1 Jean<Ada terminated", "emp1 Jean<Hopper terminated"}} {
+		t.Run(status, func(t *testing.T) {
+			w, r := filesWorld(t)
+			r.terms.Confirms = true
+			was := map[string]string{}
+			r.was = func(d connector.Delivery) { was[given(d.Before)] = d.Was }
+			first := w.files(r)
+			w.named("emp1", 1, "Ada")
+			r.answer(1)
+			w.fileUntil("1 settled")
+			w.named("emp1", 2, "Grace")
+			w.fileUntil("2 accepted")
+			w.say("emp1", 3, state{fields: employee.Flat{"name.given": "Hopper"}, status: employee.Terminated, typ: event.EmployeeTerminatedV1})
+			w.fileUntil("3 accepted") // while nobody has answered for the second
+			r.answer(2, connector.Refusal{Index: 0, Reason: "no"})
+			r.answer(3)
+			w.fileUntil("2 settled")
+			w.fileUntil("3 settled")
+			first.stop() // what is known is in the record alone
+			w.files(r)
+			w.say("emp1", 4, state{fields: employee.Flat{"name.given": "Jean"}, status: status})
+			w.fileUntil("5 accepted")
+			same(t, "files", want, append(r.lines("F004"), r.lines("F005")...))
+			same(t, "status before", map[string]string{"": "", "Ada": employee.Active, "Grace": employee.Active, "Hopper": employee.Terminated}, was)
+		})
+	}
+}
+
+// TestTheReceiverNeverAnswers: a record does not outgrow the bus. What comes
+// then waits, and goes on when there is an answer.
+func TestTheReceiverNeverAnswers(t *testing.T) {
+	w, r := filesWorld(t)
+	r.terms.Confirms = true
+	w.files(r)
+	long := func(v int) string { return fmt.Sprint(v) + strings.Repeat("x", 100_000) }
+	v := 1
+	for ; ; v++ {
+		w.named("emp1", uint64(v), long(v))
+		var parked bool
+		w.wait("an outcome", func() bool {
+			all := w.outcomes("emp1")
+			parked = slices.Contains(all, fmt.Sprint(v, " parked"))
+			return parked || slices.Contains(all, fmt.Sprint(v, " accepted"))
+		})
+		if parked {
+			break
+		}
+		w.fileUntil(fmt.Sprint(v, " accepted"))
+	}
+	if m := w.last("emp1"); m.Reason != "unanswered" || len(m.Staged) != v-1 || v < 3 {
+		t.Errorf("the last record: %s %s with %d pieces", m.Outcome, m.Reason, len(m.Staged))
+	}
+	w.named("emp1", uint64(v+1), "Ada")
+	for n := 1; n < v; n++ {
+		r.answer(int64(n))
+	}
+	w.wait("those that were parked", func() bool { m := w.last("emp1"); return m.Version == uint64(v+1) && given(m.Body) == "Ada" })
+	same(t, "letters", 0, len(w.letters()))
 }
 
 // TestOthers who were refused with somebody go into the next file.
@@ -629,13 +769,13 @@ func TestTwoProcesses(t *testing.T) {
 	f := record.File{Target: target, Number: 1, Outcome: record.FileIntended, Built: time.Now().UTC()}
 	d, b := w.make(func(d *Deps) { d.Sink, d.Files = nil, r })
 	defer func() { _ = b.Close() }()
-	d.filing.learn("emp1", []record.Staged{{Version: 1, At: time.Now().Add(-time.Minute)}}) // so a file is due
+	staged := []record.Staged{{Event: eventID("emp1", 1), Version: 1, At: time.Now().Add(-time.Minute), Content: []byte("x")}}
+	d.filing.learn("emp1", staged) // so a file is due
 	msg, err := w.codec.File(t.Context(), f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.remembers(record.Delivery{Employee: "emp1", Event: eventID("emp1", 1), Version: 1, Done: 1, Outcome: record.OutcomeAccepted,
-		Staged: []record.Staged{{Event: eventID("emp1", 1), Version: 1, Content: []byte("x")}}})
+	w.remembers(record.Delivery{Employee: "emp1", Event: eventID("emp1", 1), Version: 1, Done: 1, Outcome: record.OutcomeAccepted, Staged: staged})
 	w.publish(topology.Delivered, bus.Out{Subject: msg.Subject, Event: msg.Event})
 	if err := d.filing.send(t.Context()); err == nil || !strings.Contains(err.Error(), errElsewhere.Error()) {
 		t.Errorf("it goes on: %v", err)
