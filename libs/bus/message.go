@@ -24,8 +24,9 @@ type Out struct {
 	Expect   *uint64
 	ExpectOn string
 
-	// Rollup removes all earlier messages of the subject. The old bytes stay in
-	// the file until the server compacts it.
+	// Rollup removes all earlier messages of the subject, of a schedule those of
+	// Target when it fires. The old bytes stay in the file until the server
+	// compacts it.
 	Rollup bool
 
 	// MsgID is refused as a duplicate by the server within the stream's window
@@ -133,6 +134,9 @@ func message(ctx context.Context, m Out) (*nats.Msg, error) {
 		}
 		set(jetstream.ScheduleHeader, "@at "+m.At.UTC().Format(time.RFC3339Nano))
 		set(jetstream.ScheduleTargetHeader, m.Target)
+		if m.Rollup {
+			set(jetstream.ScheduleRollupHeader, jetstream.MsgRollupSubject)
+		}
 	}
 	return &nats.Msg{Subject: m.Subject, Header: h, Data: m.Event.DataEncoded}, nil
 }

@@ -55,13 +55,9 @@ func (b *Bus) Each(ctx context.Context, stream, filter string, fn func(In) error
 		return err
 	}
 	for next := uint64(1); next <= last.Seq; {
-		page := func(ctx context.Context) (iter.Seq2[*jetstream.RawStreamMsg, error], error) {
-			return jetstreamext.GetBatch(ctx, b.js, stream, pageSize,
-				jetstreamext.GetBatchSeq(next), jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchMaxBytes(pageBytes))
-		}
-		ins, err := b.page(ctx, stream, page)
+		ins, err := b.From(ctx, stream, filter, next)
 		if err != nil {
-			return fmt.Errorf("read %s on %s: %w", filter, stream, err)
+			return err
 		}
 		if len(ins) == 0 {
 			return nil
@@ -77,6 +73,20 @@ func (b *Bus) Each(ctx context.Context, stream, filter string, fn func(In) error
 		}
 	}
 	return nil
+}
+
+// From reads stored messages that match a filter, in order, from a sequence on:
+// some of them, none if there are none. Needs the right to read the whole stream
+// directly.
+func (b *Bus) From(ctx context.Context, stream, filter string, seq uint64) ([]In, error) {
+	ins, err := b.page(ctx, stream, func(ctx context.Context) (iter.Seq2[*jetstream.RawStreamMsg, error], error) {
+		return jetstreamext.GetBatch(ctx, b.js, stream, pageSize,
+			jetstreamext.GetBatchSeq(seq), jetstreamext.GetBatchSubject(filter), jetstreamext.GetBatchMaxBytes(pageBytes))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s on %s: %w", filter, stream, err)
+	}
+	return ins, nil
 }
 
 // EachLast calls fn with the last message of every subject that matches a
@@ -197,6 +207,7 @@ type ConsumerState struct {
 	Pending     uint64    // not yet delivered
 	AckPending  int       // delivered, not yet acknowledged
 	AckFloor    uint64    // stream sequence up to which everything is acknowledged
+	AckAll      bool      // see [ConsumerPlan]: what is acknowledged was given out
 	LastAck     time.Time // zero if never
 	PausedUntil time.Time // zero if it is not paused
 }
@@ -207,7 +218,8 @@ func (b *Bus) ConsumerState(ctx context.Context, stream, durable string) (Consum
 	if err != nil {
 		return ConsumerState{}, fmt.Errorf("state of consumer %s on %s: %w", durable, stream, err)
 	}
-	s := ConsumerState{Pending: info.NumPending, AckPending: info.NumAckPending, AckFloor: info.AckFloor.Stream}
+	s := ConsumerState{Pending: info.NumPending, AckPending: info.NumAckPending, AckFloor: info.AckFloor.Stream,
+		AckAll: info.Config.AckPolicy == jetstream.AckAllPolicy}
 	if info.AckFloor.Last != nil {
 		s.LastAck = *info.AckFloor.Last
 	}

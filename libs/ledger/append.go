@@ -35,7 +35,8 @@ func rank(stream string) int16 {
 // new. What the head has seen already is dropped, so a batch that comes again
 // adds nothing; COPY, chain head and the tables beside are one transaction, so
 // a crash leaves all of it or none. Texts are cleaned of what Postgres cannot
-// hold (NUL, malformed UTF-8).
+// hold (NUL, malformed UTF-8). The error is a [Behind] when the database has
+// lost what was appended before.
 func (l *Ledger) Append(ctx context.Context, stream string, rs []Record) (added int, err error) {
 	if len(rs) == 0 {
 		return 0, nil
@@ -46,21 +47,70 @@ func (l *Ledger) Append(ctx context.Context, stream string, rs []Record) (added 
 		}
 		rs[i].clean()
 	}
+	var end Head
 	err = pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
 		head, err := lockHead(ctx, tx, stream)
 		if err != nil {
 			return err
 		}
+		if err := l.behind(head); err != nil {
+			return err
+		}
+		end = head
 		if rs, err = unseen(ctx, tx, &head, rs); err != nil || len(rs) == 0 {
 			return err
 		}
 		added = len(rs)
+		end = Head{Stream: stream, Life: head.Life, Seq: rs[added-1].Seq}
 		return add(ctx, tx, head, rs)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("append %d records to %s: %w", len(rs), stream, err)
 	}
+	l.mu.Lock()
+	l.ends[stream] = end
+	l.mu.Unlock()
 	return added, nil
+}
+
+// Behind says that a database has lost rows that it had committed: it failed
+// over to a copy that did not have them yet, or was restored. The chain that is
+// left holds, so nothing else tells.
+type Behind struct {
+	Stream    string
+	Seq, Lost uint64 // the head, and the last sequence that was committed
+}
+
+// Error says what is missing.
+func (b *Behind) Error() string {
+	return fmt.Sprintf("the database has lost rows of %s that it had committed: it ends at sequence %d, and had %d", b.Stream, b.Seq, b.Lost)
+}
+
+func (l *Ledger) behind(head Head) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if end := l.ends[head.Stream]; head.Life < end.Life || head.Life == end.Life && head.Seq < end.Seq {
+		return &Behind{head.Stream, head.Seq, end.Seq}
+	}
+	return nil
+}
+
+// Resume has Append go on from where the chain of a stream ends in the database,
+// whatever was there before, and gives that end.
+func (l *Ledger) Resume(ctx context.Context, stream string) (Head, error) {
+	heads, err := l.Heads(ctx)
+	if err != nil {
+		return Head{}, err
+	}
+	l.mu.Lock()
+	delete(l.ends, stream)
+	l.mu.Unlock()
+	for _, h := range heads {
+		if h.Stream == stream {
+			return h, nil
+		}
+	}
+	return Head{Stream: stream}, nil
 }
 
 // lockHead serialises the writers of a stream.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,6 +61,7 @@ type Record struct {
 	Detail                         []byte   // the clear head, JSON; nil if there is none
 
 	Stage     string     // of a dead letter; not a column of the record
+	Newest    bool       // its target takes the newest state, which stands for all before it; likewise
 	Conflicts []Conflict // rows of their own beside the record
 	Answers   *Answers   // likewise, of a response to a survey
 }
@@ -72,7 +74,12 @@ type Conflict struct {
 }
 
 // Ledger is a pool of connections.
-type Ledger struct{ pool *pgxpool.Pool }
+type Ledger struct {
+	pool *pgxpool.Pool
+
+	mu   sync.Mutex
+	ends map[string]Head // of the chains as this program left them, see [Behind]
+}
 
 // Open connects to a database. Nothing is asked of it yet: the server may
 // still be starting. The error never holds the connection string.
@@ -87,14 +94,29 @@ func Open(ctx context.Context, dsn string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	return &Ledger{pool}, nil
+	return &Ledger{pool: pool, ends: map[string]Head{}}, nil
 }
 
 // Ping asks whether the database answers.
 func (l *Ledger) Ping(ctx context.Context) error { return l.pool.Ping(ctx) }
 
-// Close waits for running queries and closes the connections.
-func (l *Ledger) Close() { l.pool.Close() }
+// closeWithin bounds Close: a server that does not answer would be waited for
+// for 15 s, which is all that a service has for its end.
+const closeWithin = 2 * time.Second
+
+// Close waits for running queries and closes the connections, for a moment: what
+// was not committed by then is taken back by the server.
+func (l *Ledger) Close() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		l.pool.Close()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(closeWithin):
+	}
+}
 
 // Host names the server of a database URL without its password, for logs.
 func Host(dsn string) string {

@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -383,12 +387,101 @@ func TestDeadLettersOpenAndSettle(t *testing.T) {
 	}
 	got, err := l.DeadLetter(t.Context(), "id-DEAD-3")
 	want := ledger.DeadLetter{ID: "id-DEAD-3", Stage: "deliver", Integration: "int", Employee: "emp1", Event: "e3", Class: "record",
-		Reason: "schema", Attempts: 3, At: noon.Add(3 * time.Second), Target: "okta", State: "discarded", Subject: "hr.dead.deliver.int.emp1.e3"}
+		Reason: "schema", Attempts: 3, At: noon.Add(3 * time.Second), Target: "okta", State: "discarded", SettledBy: "e3", Subject: "hr.dead.deliver.int.emp1.e3"}
 	if diff := cmp.Diff(want, got, cmpopts.EquateApproxTime(0)); err != nil || diff != "" {
 		t.Errorf("one letter: %v (-want +got):\n%s", err, diff)
 	}
 	if _, err := l.DeadLetter(t.Context(), "none"); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("none: %v", err)
+	}
+}
+
+// A letter ends when a newer version arrives at a target that takes the newest
+// state, and tells by which; at one that takes every change it stays, and so it
+// does while nothing newer has arrived. It does not matter which of the two
+// streams is written down first.
+func TestANewerVersionSettlesDeadLetters(t *testing.T) {
+	letters := func(newest bool) (rs []ledger.Record) {
+		for i := range uint64(3) { // versions 1 to 3
+			rs = append(rs, change(topology.Dead, i+1, func(r *ledger.Record) {
+				r.Kind, r.Event, r.Version, r.Newest = ledger.KindOther, fmt.Sprint("e", i+1), int64(i+1), newest
+				r.Subject, r.Stage, r.Target = "hr.dead.deliver.int.emp1."+r.Event, "deliver", "okta"
+			}))
+		}
+		return rs
+	}
+	for name, c := range map[string]struct {
+		newest bool
+		with   func(*ledger.Record)
+		want   map[string]string // open, or what it was settled by
+	}{
+		"newer":              {true, nil, map[string]string{"e1": "e3", "e2": "e3", "e3": "e3"}},
+		"the one in between": {true, func(r *ledger.Record) { r.Event, r.Version = "e2", 2 }, map[string]string{"e1": "e2", "e2": "e2", "e3": "open"}},
+		"every change":       {false, nil, map[string]string{"e1": "open", "e2": "open", "e3": "e3"}},
+		"before the letter":  {true, func(r *ledger.Record) { r.At = noon }, map[string]string{"e1": "open", "e2": "open", "e3": "open"}},
+		"another target":     {true, func(r *ledger.Record) { r.Target = "payroll" }, map[string]string{"e1": "open", "e2": "open", "e3": "open"}},
+		"another person":     {true, func(r *ledger.Record) { r.Employee = "emp2" }, map[string]string{"e1": "open", "e2": "open", "e3": "open"}},
+		"failed":             {true, func(r *ledger.Record) { r.Outcome = "failed" }, map[string]string{"e1": "open", "e2": "open", "e3": "open"}},
+		"left":               {true, func(r *ledger.Record) { r.Outcome = "discarded" }, map[string]string{"e1": "open", "e2": "open", "e3": "e3"}},
+	} {
+		for _, first := range []string{topology.Dead, topology.Delivered} {
+			t.Run(name+", "+first+" first", func(t *testing.T) {
+				l, _ := open(t)
+				arrived := change(topology.Delivered, 1, func(r *ledger.Record) {
+					r.Kind, r.Target, r.Event, r.Version, r.Outcome, r.At = ledger.KindDelivery, "okta", "e3", 3, "applied", noon.Add(time.Hour)
+					r.Newest = c.newest
+				})
+				if c.with != nil {
+					c.with(&arrived)
+				}
+				if first == topology.Delivered {
+					add(t, l, arrived)
+				}
+				add(t, l, letters(c.newest)...)
+				if first == topology.Dead {
+					add(t, l, arrived)
+				}
+				got := map[string]string{}
+				for seq := 1; seq <= 3; seq++ {
+					d, err := l.DeadLetter(t.Context(), fmt.Sprint("id-DEAD-", seq))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got[d.Event] = d.SettledBy; d.State == "open" {
+						got[d.Event] = "open" + d.SettledBy
+					}
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("settled by (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// Both streams at the same time: whichever comes second sees the other.
+func TestDeadLettersSettleWhileTheyAreWritten(t *testing.T) {
+	l, _ := open(t)
+	for n := range uint64(30) {
+		event, seq := fmt.Sprint("e", n), n+1
+		letter := change(topology.Dead, seq, func(r *ledger.Record) {
+			r.Kind, r.Event, r.Subject, r.Stage, r.Target = ledger.KindOther, event, "hr.dead.deliver.int.emp1."+event, "deliver", "okta"
+		})
+		arrived := change(topology.Delivered, seq, func(r *ledger.Record) {
+			r.Kind, r.Target, r.Event, r.Outcome, r.At = ledger.KindDelivery, "okta", event, "applied", noon.Add(time.Hour)
+		})
+		var wg sync.WaitGroup
+		for _, r := range []ledger.Record{letter, arrived} {
+			wg.Go(func() {
+				if _, err := l.Append(t.Context(), r.Stream, []ledger.Record{r}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if letters, _, err := l.Dead(t.Context(), 0, ""); err != nil || len(letters) > 0 {
+		t.Errorf("%d letters are open, %v", len(letters), err)
 	}
 }
 
@@ -407,6 +500,69 @@ func TestAppendIsAllOrNothing(t *testing.T) {
 	}
 	add(t, l, changes("PEOPLE", 2, 50)...)
 	sound(t, l, 50)
+}
+
+// A database that does not answer any more, not even with a refusal, does not
+// hold up the end of a service.
+func TestCloseWhileTheDatabaseIsSilent(t *testing.T) {
+	dsn := testkit.Postgres(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	back := u.Host
+	var silent atomic.Bool
+	go func() {
+		for {
+			client, err := front.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", back)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(func() { _, _ = client.Close(), server.Close() })
+			pass := func(to io.Writer, from io.Reader) {
+				for buf := make([]byte, 4096); ; {
+					n, err := from.Read(buf)
+					if err != nil {
+						return
+					}
+					if !silent.Load() {
+						_, _ = to.Write(buf[:n])
+					}
+				}
+			}
+			go pass(server, client)
+			go pass(client, server)
+		}
+	}()
+	u.Host = front.Addr().String()
+	l, err := ledger.Open(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	silent.Store(true)
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := l.Ping(short); err == nil {
+		t.Fatal("it answers")
+	}
+	begun := time.Now()
+	l.Close()
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("closed after %s", took)
+	}
 }
 
 func FuzzCursor(f *testing.F) {

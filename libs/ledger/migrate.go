@@ -37,7 +37,11 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, lockMigrations); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, lockMigrations) //nolint:errcheck // the lock ends with the connection at the latest
+	defer func() {
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+		defer cancel()
+		_, _ = conn.Exec(short, `SELECT pg_advisory_unlock($1)`, lockMigrations) // the lock ends with the connection at the latest
+	}()
 	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())`); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

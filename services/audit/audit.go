@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/muster-hr/muster/libs/bus"
+	"github.com/muster-hr/muster/libs/config"
 	"github.com/muster-hr/muster/libs/ledger"
 	"github.com/muster-hr/muster/libs/record"
 	"github.com/muster-hr/muster/libs/secret"
@@ -24,14 +25,14 @@ import (
 // Name is the service's name on the bus, in traces and in logs.
 const Name = "audit"
 
-type config struct {
+type settings struct {
 	database  secret.Value
 	trimEvery time.Duration
 }
 
-func loadConfig(getenv func(string) string) (config, error) {
+func loadConfig(getenv func(string) string) (settings, error) {
 	e := service.NewEnv(getenv)
-	c := config{
+	c := settings{
 		database:  secret.New(e.Required("MUSTER_DATABASE_URL", "name the Postgres database, postgres://user:password@host:5432/name")),
 		trimEvery: e.Duration("MUSTER_TRIM_EVERY", time.Minute), // 0: never
 	}
@@ -55,8 +56,8 @@ func Run(ctx context.Context, host service.Host) error {
 	}
 	defer book.Close()
 	k := keep.New(svc.Bus, book, keep.Options{
-		Codec:   &record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name},
-		Streams: streams(svc), Trim: keep.Trimmed, TrimEvery: cfg.trimEvery,
+		Codec:  &record.Codec{Sealer: svc.Sealer, Company: svc.Company.Name},
+		Newest: newest(svc.Company), Streams: streams(svc), Trim: keep.Trimmed, TrimEvery: cfg.trimEvery,
 		Log: svc.Log, Metrics: metrics(svc),
 	})
 	svc.Check("postgres", book.Ping)
@@ -82,6 +83,19 @@ func streams(svc *service.Service) (names []string) {
 	return names
 }
 
+// newest are the targets that take a person's newest state. Without a kind of
+// their own it is the connector that says so (its Effects): of all of them only
+// files, the stream of a team, and http if told so take every change.
+func newest(c *config.Company) map[string]bool {
+	out := map[string]bool{}
+	for name, t := range c.Targets {
+		states, told := t.Settings["state_like"].(bool)
+		out[name] = t.Kind == config.KindState ||
+			t.Kind == "" && t.Type.Files == nil && t.Connector != "nats" && (states || !told)
+	}
+	return out
+}
+
 // teams are named by the targets that publish to them.
 func teams(svc *service.Service) (names []string) {
 	for _, t := range svc.Company.Targets {
@@ -95,10 +109,12 @@ func teams(svc *service.Service) (names []string) {
 func metrics(svc *service.Service) keep.Metrics {
 	rows := svc.Counter("muster_audit_rows_total", "Records written down, by stream.", "stream")
 	lag := svc.Gauge("muster_lag_messages", "Messages that wait at a consumer.", "consumer")
+	lost := svc.Counter("muster_audit_lost_rows_total", "Rows that the database lost and that could not be written again, by stream.", "stream")
 	trimmed := svc.Counter("muster_audit_trims_total", "Subjects trimmed, by stream.", "stream")
 	return keep.Metrics{
 		Rows:    func(stream string, n int) { rows.WithLabelValues(stream).Add(float64(n)) },
 		Lag:     func(stream string, n uint64) { lag.WithLabelValues(topology.AuditAll + "-" + stream).Set(float64(n)) },
+		Lost:    func(stream string, n uint64) { lost.WithLabelValues(stream).Add(float64(n)) },
 		Trimmed: func(stream string, n int) { trimmed.WithLabelValues(stream).Add(float64(n)) },
 	}
 }

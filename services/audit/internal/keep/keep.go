@@ -4,6 +4,8 @@
 //
 // A message is acknowledged after its row was committed. What comes again after
 // a crash is recognised by its sequence, so every message has exactly one row.
+// Rows that were committed and are gone, since the database failed over or was
+// restored, are written again as far as the streams still have their messages.
 // What all consumers have acknowledged is trimmed, never the newest of a
 // subject.
 package keep
@@ -34,12 +36,13 @@ var Trimmed = []string{topology.Raw, topology.People, topology.Delivered, topolo
 
 // Options say what is kept and trimmed, and how.
 type Options struct {
-	Codec     *record.Codec // opens responses to surveys; nil: they have no facts
-	Streams   []string      // followed by the durable consumer of the audit
-	Trim      []string      // streams to trim
-	TrimEvery time.Duration // 0: never
-	Batch     int           // rows at a time; 0: 2048
-	Within    time.Duration // time to gather them; 0: 20 ms
+	Codec     *record.Codec   // opens responses to surveys and packs notes of our own; nil: there are no facts and no notes
+	Newest    map[string]bool // targets that take a person's newest state, which stands for all before it
+	Streams   []string        // followed by the durable consumer of the audit
+	Trim      []string        // streams to trim
+	TrimEvery time.Duration   // 0: never
+	Batch     int             // rows at a time; 0: 2048
+	Within    time.Duration   // time to gather them; 0: 20 ms
 	Log       *slog.Logger
 	Metrics   Metrics
 }
@@ -48,6 +51,7 @@ type Options struct {
 type Metrics struct {
 	Rows    func(stream string, n int)    // rows added
 	Lag     func(stream string, n uint64) // messages that wait
+	Lost    func(stream string, n uint64) // rows that the database lost and that cannot be written again
 	Trimmed func(stream string, n int)    // subjects trimmed
 }
 
@@ -58,7 +62,7 @@ type Keeper struct {
 	o      Options
 
 	open    atomic.Bool  // the tables are there
-	failing atomic.Int32 // streams whose last batch could not be written
+	failing atomic.Int32 // streams that cannot be written down now
 
 	committed func(stream string) error // tests let the process die between commit and acknowledgement
 }
@@ -122,7 +126,24 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// follow writes a stream down until ctx ends. A database that lost what it had
+// committed is brought up to it again first.
 func (k *Keeper) follow(ctx context.Context, stream string) error {
+	for lost := uint64(0); ; {
+		err := k.restore(ctx, stream, lost)
+		if err == nil {
+			err = k.read(ctx, stream)
+		}
+		behind, ok := errors.AsType[*ledger.Behind](err)
+		if !ok {
+			return err
+		}
+		lost = behind.Lost
+	}
+}
+
+// read writes down what comes, until it cannot.
+func (k *Keeper) read(ctx context.Context, stream string) error {
 	var feed *bus.Feed
 	err := k.persist(ctx, "follow "+stream, func() (err error) {
 		feed, err = k.bus.Feed(ctx, bus.FeedOptions{Stream: stream, Durable: topology.AuditAll, Pull: k.o.Batch})
@@ -164,9 +185,29 @@ func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []
 	// what it gave out, behind it.
 	slices.SortStableFunc(ins, func(a, b bus.In) int { return cmp.Compare(a.Seq, b.Seq) })
 	ins = slices.CompactFunc(ins, func(a, b bus.In) bool { return a.Seq == b.Seq })
+	if err := k.write(ctx, stream, ins, rows); err != nil {
+		return err
+	}
+	if k.committed != nil {
+		if err := k.committed(stream); err != nil {
+			return err
+		}
+	}
+	if err := feed.Ack(ins...); err != nil {
+		return err
+	}
+	if k.o.Metrics.Lag != nil {
+		k.o.Metrics.Lag(stream, ins[len(ins)-1].Pending)
+	}
+	return nil
+}
+
+// write commits the rows of a batch.
+func (k *Keeper) write(ctx context.Context, stream string, ins []bus.In, rows []ledger.Record) error {
 	rows = rows[:len(ins)]
 	for i := range ins {
 		rows[i] = Row(ins[i])
+		rows[i].Newest = k.o.Newest[rows[i].Target]
 		if !k.answered(&rows[i]) {
 			continue
 		}
@@ -175,9 +216,23 @@ func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []
 		}
 	}
 	var added int
+	err := k.shown(ctx, "write down "+stream, func() (err error) {
+		added, err = k.ledger.Append(ctx, stream, rows)
+		return err
+	})
+	if err == nil && k.o.Metrics.Rows != nil {
+		k.o.Metrics.Rows(stream, added)
+	}
+	return err
+}
+
+// shown is persist for what a stream cannot be written down without: while it
+// fails, State says so.
+func (k *Keeper) shown(ctx context.Context, what string, f func() error) error {
 	failed := false
-	err := k.persist(ctx, "write down "+stream, func() (err error) {
-		if added, err = k.ledger.Append(ctx, stream, rows); err != nil && !failed {
+	err := k.persist(ctx, what, func() error {
+		err := f()
+		if err != nil && !failed {
 			failed = true
 			k.failing.Add(1)
 		}
@@ -186,28 +241,11 @@ func (k *Keeper) keep(ctx context.Context, feed *bus.Feed, stream string, ins []
 	if failed {
 		k.failing.Add(-1)
 	}
-	if err != nil {
-		return err
-	}
-	if k.committed != nil {
-		if err := k.committed(stream); err != nil {
-			return err
-		}
-	}
-	last := ins[len(ins)-1]
-	if err := feed.Ack(ins...); err != nil {
-		return err
-	}
-	if k.o.Metrics.Rows != nil {
-		k.o.Metrics.Rows(stream, added)
-	}
-	if k.o.Metrics.Lag != nil {
-		k.o.Metrics.Lag(stream, last.Pending)
-	}
-	return nil
+	return err
 }
 
-// persist does f until it succeeds or ctx ends. Errors are logged once per
+// persist does f until it succeeds, ctx ends or the database turns out to have
+// lost what it had. Errors are logged once per
 // kind of trouble, not per try.
 func (k *Keeper) persist(ctx context.Context, what string, f func() error) error {
 	wait, logged := retryFirst, ""
@@ -221,6 +259,9 @@ func (k *Keeper) persist(ctx context.Context, what string, f func() error) error
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if _, behind := errors.AsType[*ledger.Behind](err); behind {
+			return err
 		}
 		if err.Error() != logged {
 			logged = err.Error()

@@ -38,12 +38,16 @@ func (b *breaker) open() time.Duration {
 	return wait
 }
 
-// throttle pauses as long as the target asks. One that says "at once" right
-// after it said "too much" is given a second.
+// throttleLimit bounds what a target may ask for: a mistaken Retry-After would
+// stop it for years. After it one call looks.
+const throttleLimit = time.Hour
+
+// throttle pauses as long as the target asks, and tells for how long. One that
+// says "at once" right after it said "too much" is given a second.
 func (b *breaker) throttle(wait time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	wait = max(wait, time.Second)
+	wait = min(max(wait, time.Second), throttleLimit)
 	b.stop(time.Now(), wait)
 	return wait
 }

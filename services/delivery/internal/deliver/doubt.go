@@ -14,11 +14,13 @@ import (
 // Before and take away what only Before has; so it is made such that the next
 // body is brought there whatever the target holds.
 
-// also is what was tried, one more delivery among it.
-func also(tried *record.Tried, d connector.Delivery) *record.Tried {
+// also is what was tried on what is held, one more delivery among it. Where that
+// wanted what is held, the one before stays: with it the two candidates that
+// suffice to differ from anything.
+func also(held map[string]any, tried *record.Tried, d connector.Delivery) *record.Tried {
 	out := &record.Tried{Body: d.Body, Match: d.Match}
 	if tried != nil {
-		out.Body = perhaps(tried.Body, d.Body, nil)
+		out.Body = perhaps(tried.Body, d.Body, held)
 	}
 	return out
 }
@@ -48,11 +50,12 @@ func perhaps(held, tried, wanted map[string]any) map[string]any {
 	return out
 }
 
-// joined is every element of two lists; of anything else it is the second.
+// joined is every element of two lists, of which null has none; of anything else
+// it is the second.
 func joined(a, b any) any {
 	old, is := a.([]any)
 	more, are := b.([]any)
-	if !is || !are {
+	if !is || !are && b != nil {
 		return b
 	}
 	out := slices.Clone(old)

@@ -159,7 +159,7 @@ func (d *Deliverer) wake(ctx context.Context, s spot) error {
 		return err
 	}
 	out.At = time.Now().Add(backoff(d.Target.Retry.First, s.Attempts+1, d.Target.Retry.Max))
-	out.Target = topology.DueAt(d.Target.Name, s.Employee)
+	out.Target, out.Rollup = topology.DueAt(d.Target.Name, s.Employee), true // the newest wake-up says what those before it said
 	_, err = d.Bus.Publish(ctx, topology.Parked, out)
 	return err
 }

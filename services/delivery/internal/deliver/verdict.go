@@ -58,7 +58,9 @@ func (d *Deliverer) verdict(ctx context.Context, t try, err error) (v bus.Verdic
 	}
 	switch f.Class {
 	case fault.Throttled:
-		return bus.Verdict{Retry: d.breaker.throttle(f.After)}, false
+		wait := d.breaker.throttle(f.After)
+		d.Log.WarnContext(ctx, "the target asks to wait", "target", d.Target.Name, "asked", f.After, "pause", wait)
+		return bus.Verdict{Retry: wait}, false
 	case fault.Target:
 		return bus.Verdict{Retry: d.breaker.open()}, false
 	case fault.Record:

@@ -256,6 +256,7 @@ func (d *Deliverer) call(ctx context.Context, ids []string, why string) error {
 		if err != nil {
 			return err
 		}
+		out.Rollup = true // as a wake-up
 		f, err := d.Bus.PublishAsync(ctx, topology.Parked, out)
 		if err != nil {
 			return err

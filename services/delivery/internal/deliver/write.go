@@ -62,7 +62,7 @@ func (d *Deliverer) write(ctx context.Context, j *job) error {
 			j.mem.Uncertain = d.Clock.Now() // it may have happened as late as now
 		}
 		if known { // also before a call that was refused, as one of several
-			j.mem.Tried = also(tried, j.delivery)
+			j.mem.Tried = also(j.mem.Body, tried, j.delivery)
 		}
 		return d.failed(ctx, j, f)
 	}
