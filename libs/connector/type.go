@@ -133,7 +133,7 @@ type Type struct {
 	Survey bool
 
 	// Needs are canonical fields that an integration must allow. They are those
-	// without which a target would leave people out and not know it.
+	// without which a target would leave people out, or in, and not know it.
 	Needs []string
 
 	Settings map[string]Setting

@@ -28,6 +28,11 @@ func TestTableIsComplete(t *testing.T) {
 					t.Errorf("the page has no heading %q", heading)
 				}
 			}
+			for _, need := range c.Needs {
+				if !strings.Contains(string(page), "`"+need+"`") {
+					t.Errorf("the page does not say that an integration must allow %s", need)
+				}
+			}
 			for setting, s := range c.Settings {
 				if s.Doc == "" {
 					t.Errorf("%s has no doc", setting)
@@ -51,6 +56,20 @@ func TestTableIsComplete(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhoeverEndsSomethingKnowsWhen: where access, pay or cover ends by the
+// status of an employment, no integration may leave it out.
+func TestWhoeverEndsSomethingKnowsWhen(t *testing.T) {
+	// A person in HR ends employments at BambooHR, and what http and nats are told
+	// is for their readers to say.
+	free := []string{"bamboohr", "http", "nats"}
+	for name, c := range All {
+		ends := c.Sink != nil || c.Files != nil
+		if ends && !slices.Contains(free, name) && !slices.Contains(c.Needs, "employment.status") {
+			t.Errorf("an integration to %s may leave out employment.status", name)
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ var Type = connector.Type{
 	Reader:  newReader,
 	Sink:    newSink,
 	Check:   newCheck,
+	Needs:   []string{"employment.status"}, // an employment ends by it
 	Settings: map[string]connector.Setting{
 		"company":                 {Kind: connector.SettingText, Required: true, Doc: "UUID of the company in Gusto."},
 		"api_version":             {Kind: connector.SettingText, Default: apiVersion, Doc: "X-Gusto-API-Version of every call."},

@@ -31,6 +31,7 @@ var Type = connector.Type{
 	Sink:    newSink,
 	Check:   newCheck,
 	Schemes: []string{"ldaps", "ldap"},
+	Needs:   []string{"employment.status"}, // who left is shut out by it
 	Settings: map[string]connector.Setting{
 		"dialect":                {Kind: connector.SettingText, Default: openLDAP, Words: []string{openLDAP, activeDirectory}, Doc: "Kind of directory; it decides how an account is shut and the defaults of the attributes below."},
 		"bind_dn":                {Kind: connector.SettingText, Required: true, Doc: "Name that we log in with; it needs to write below people_dn and leavers_dn and nothing else."},

@@ -33,6 +33,7 @@ const (
 var Type = connector.Type{
 	Sink:  newSink,
 	Check: newCheck,
+	Needs: []string{"employment.status"}, // who left is shut out by it
 	Settings: map[string]connector.Setting{
 		"auth":            {Kind: connector.SettingText, Default: "oauth2", Doc: "How a new learner logs in: the name of a Moodle authentication plugin, for example oauth2, saml2, oidc, ldap or manual."},
 		"create_password": {Kind: connector.SettingBool, Default: false, Doc: "Moodle makes a password and mails it to each new learner; needed with auth manual and email, which keep passwords in Moodle."},

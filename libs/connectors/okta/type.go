@@ -26,6 +26,7 @@ var toVendor []byte
 var Type = connector.Type{
 	Sink:  newSink,
 	Check: newCheck,
+	Needs: []string{"employment.status"}, // who left is shut out by it
 	Settings: map[string]connector.Setting{
 		"auth":                  {Kind: connector.SettingText, Default: "ssws", Words: []string{"ssws", "bearer"}, Doc: "How the token is sent: an API token (ssws), or an OAuth 2.0 access token (bearer)."},
 		"our_id_attribute":      {Kind: connector.SettingText, Doc: "Custom profile attribute that takes our employee id; it must exist in the profile schema first. Unset: none is written."},

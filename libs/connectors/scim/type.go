@@ -26,6 +26,7 @@ var toVendor []byte
 var Type = connector.Type{
 	Sink:  newSink,
 	Check: newCheck,
+	Needs: []string{"employment.status"}, // who left is shut out by it
 	Settings: map[string]connector.Setting{
 		"auth":              {Kind: connector.SettingText, Default: "bearer", Words: []string{"bearer", "basic"}, Doc: "How the token is sent: as a bearer token, or by Basic, then the token is USER:PASSWORD."},
 		"external_id":       {Kind: connector.SettingText, Default: ourID, Words: []string{ourID, ourNumber}, Doc: "What goes into externalId, by which an account is found again: our employee id, or the employee number."},
