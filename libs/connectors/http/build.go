@@ -59,6 +59,10 @@ func newSink(a connector.Account) (connector.Sink, error) {
 			return nil, err
 		}
 	}
+	s.tells = s.effects.StateLike || s.lookup.ofPeople()
+	for _, v := range []verb{s.create, s.update, s.disable} {
+		s.tells = s.tells || v.own || v.target.needs("verb")
+	}
 	if s.ref = a.Text("ref"); s.ref != "" && !strings.EqualFold(s.ref, "Location") {
 		s.ref, err = jsonPath(s.ref)
 	} else if s.ref != "" {

@@ -49,6 +49,7 @@ type sink struct {
 	ref        string // gjson path, "Location", or ""
 	lookup     *lookup
 	effects    connector.Effects
+	tells      bool // who is known from who is not: all who are told every change in one way are the same to it
 }
 
 // Effects are as configured.
@@ -61,7 +62,7 @@ func (s *sink) Effects() connector.Effects { return s.effects }
 // removed there. Versions that were given up or kept back make nobody known.
 func (s *sink) Apply(ctx context.Context, d connector.Delivery, _ connector.Progress) (connector.Receipt, error) {
 	key := keyOf(d)
-	known := key != "" || d.Refs[refThere] != "" || d.Before != nil && !leaves(d.Was)
+	known := !s.tells || key != "" || d.Refs[refThere] != "" || d.Before != nil && !leaves(d.Was)
 	gone := leaves(d.Status)
 	if s.lookup.ofEvents() {
 		found, err := s.Find(ctx, d)
@@ -144,7 +145,7 @@ func (s *sink) remember(r connector.Receipt, v verb, a httpx.Answer) connector.R
 	switch id := s.readRef(a); {
 	case id != "":
 		r.Refs, r.Key = with(r.Refs, refKey, id), id
-	case r.Refs[refKey] == "":
+	case r.Refs[refKey] == "" && s.tells:
 		r.Refs = with(r.Refs, refThere, "true")
 	}
 	return r

@@ -248,6 +248,18 @@ func TestWhoIsRemovedIsForgotten(t *testing.T) {
 	}
 }
 
+// TestOneWayForEverybody: where every change is told in one way nobody need be
+// known, so nothing is remembered of anybody; a leaver's later change goes too.
+func TestOneWayForEverybody(t *testing.T) {
+	s, came := receiver(t, 200, nil, `{}`, map[string]any{"method": "POST", "path": "/changes", "state_like": false})
+	d := change()
+	d.Status, d.Was, d.Refs, d.Before = "terminated", "terminated", nil, nil
+	got, err := s.Apply(t.Context(), d, nil)
+	if err != nil || len(*came) != 1 || len(got.Refs) > 0 {
+		t.Errorf("%d calls, %+v, %v", len(*came), got, err)
+	}
+}
+
 // TestTheSameAccountIsASource: its key of a person is the target's id, and what
 // we make there is told by the key that it gets.
 func TestTheSameAccountIsASource(t *testing.T) {
