@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -27,9 +28,14 @@ type round struct {
 // meanwhile.
 const roundSlice = 256
 
-// begin starts a round. All that is staged must be committed.
+// begin starts a round. All that is staged must be committed. The states are
+// read in the order in which they are stored: a broker reads blocks of many at a
+// time and keeps each for a while.
 func (r *round) begin(day string, ix *index) {
-	r.day, r.left = day, slices.Sorted(maps.Keys(ix.employees))
+	r.day = day
+	r.left = slices.SortedFunc(maps.Keys(ix.employees), func(a, b string) int {
+		return cmp.Or(cmp.Compare(ix.employees[a].rev.seq, ix.employees[b].rev.seq), cmp.Compare(a, b))
+	})
 }
 
 // newDay begins a round when the day is another one, and looks at the next few.
