@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -30,18 +29,14 @@ import (
 )
 
 // bodyLimit is the largest call taken, in bytes. Vendors' webhooks are a few kB;
-// one that tells of a thousand people is a message for each. Whose a larger one
+// one that tells of hundreds of people is a message for each. Whose a larger one
 // is nobody can know without holding it, so it is refused before verification.
-const bodyLimit = 4 << 20
+const bodyLimit = 1_000_000
 
 // keptLimit in bytes is the largest call that is kept whole as a dead letter: the
 // broker's messages end at 1 MB, and what cannot be read is kept as base64, which
-// makes three bytes four. Who calls with more needs one of largeCalls places,
-// because anybody may.
-const (
-	keptLimit  = 700 << 10
-	largeCalls = 4
-)
+// makes three bytes four.
+const keptLimit = 700 << 10
 
 // usualBody is the length in bytes up to which an announced one is believed.
 const usualBody = 16 << 10
@@ -67,8 +62,7 @@ type Receiver struct {
 	Deps
 	hooks   map[string]hook
 	refused *refusals
-	large   chan struct{} // holds one for each call above keptLimit that is in memory
-	copy    string        // tells this process's counts from those of another
+	copy    string // tells this process's counts from those of another
 }
 
 type hook struct {
@@ -78,7 +72,7 @@ type hook struct {
 
 // New makes a receiver without sources.
 func New(d Deps) *Receiver {
-	return &Receiver{Deps: d, hooks: map[string]hook{}, refused: newRefusals(), large: make(chan struct{}, largeCalls), copy: rand.Text()}
+	return &Receiver{Deps: d, hooks: map[string]hook{}, refused: newRefusals(), copy: rand.Text()}
 }
 
 // Add opens the door for a source. Not after serving began.
@@ -113,14 +107,10 @@ func (r *Receiver) call(w http.ResponseWriter, req *http.Request, source string,
 	if hook.paused {
 		return retryLater(w, "paused", 5*time.Minute)
 	}
-	body, done, err := r.readBody(w, req)
-	defer done()
+	body, err := readBody(w, req)
 	if err != nil {
-		if errors.Is(err, errCrowded) {
-			return retryLater(w, "crowded", 5*time.Second)
-		}
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit>>20)+" MB"))
+			return answer(w, http.StatusRequestEntityTooLarge, problem("too_large", "the body is larger than "+strconv.Itoa(bodyLimit/1000)+" kB"))
 		}
 		return answer(w, http.StatusBadRequest, problem("body", "the body ended early"))
 	}
@@ -152,26 +142,13 @@ func answered(span trace.Span, status int) {
 	}
 }
 
-var errCrowded = errors.New("too many large calls at once")
-
 // readBody reads a call's body whole, at once where its length is announced and
-// usual. A longer one is given room as it comes: anybody may announce one. done
-// is called when nothing holds the body any more.
-func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) (body []byte, done func(), err error) {
+// usual. A longer one is given room as it comes: anybody may announce one.
+func readBody(w http.ResponseWriter, req *http.Request) ([]byte, error) {
 	room := max(0, min(req.ContentLength, usualBody)) + bytes.MinRead // in which its end is seen too
-	b, done := bytes.NewBuffer(make([]byte, 0, room)), func() {}
-	all := http.MaxBytesReader(w, req.Body, bodyLimit)
-	if n, err := b.ReadFrom(io.LimitReader(all, keptLimit+1)); err != nil || n <= keptLimit {
-		return b.Bytes(), done, err
-	}
-	select {
-	case r.large <- struct{}{}:
-		done = func() { <-r.large }
-	default:
-		return nil, done, errCrowded
-	}
-	_, err = b.ReadFrom(all)
-	return b.Bytes(), done, err
+	body := bytes.NewBuffer(make([]byte, 0, room))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, req.Body, bodyLimit))
+	return body.Bytes(), err
 }
 
 // root begins the trace of a call: it is a new one, after verification; a
