@@ -111,7 +111,7 @@ func (d *Deliverer) prepare(ctx context.Context, j *job, in bus.In, h employee.H
 		ID: h.ID, Event: in.Event.ID(), Type: in.Event.Type(), Version: h.Version, Previous: m.Done, Status: status, Was: m.Status,
 		Body: body, Before: m.Body, Refs: refs, Match: match(j.leaves), Changed: changed, Since: m.Uncertain,
 	}
-	if !j.event && m.Body != nil {
+	if !j.event && m.Body != nil { // what was applied last need not be what is there, see doubt.go
 		if m.Tried != nil {
 			j.delivery.Before = perhaps(m.Body, m.Tried.Body, body)
 		}

@@ -59,7 +59,9 @@ func (d *Deliverer) verdict(ctx context.Context, t try, err error) (v bus.Verdic
 	switch f.Class {
 	case fault.Throttled:
 		wait := d.breaker.throttle(f.After)
-		d.Log.WarnContext(ctx, "the target asks to wait", "target", d.Target.Name, "asked", f.After, "pause", wait)
+		if wait < f.After {
+			d.Log.WarnContext(ctx, "the target asks for a longer pause than it gets", "target", d.Target.Name, "asked", f.After, "pause", wait)
+		}
 		return bus.Verdict{Retry: wait}, false
 	case fault.Target:
 		return bus.Verdict{Retry: d.breaker.open()}, false
